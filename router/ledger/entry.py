@@ -1,0 +1,86 @@
+"""The records of the ledger: one ``Intent`` and one ``Settlement`` a request, one ``AttemptRecord`` an upstream call.
+
+Times are integer milliseconds of UTC; durations milliseconds; money integer nano-dollars. ``None`` is "unknown" or "not
+reported", never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from router.wire.usage import Usage
+
+Kind = Literal["generate", "count", "embed", "other"]
+Outcome = Literal[
+    "ok", "client-error", "upstream-error", "refused", "client-gone", "partial", "drained", "interrupted"
+]
+Role = Literal["primary", "retry", "fallback", "draft", "verifier"]
+
+
+@dataclass(slots=True)
+class Intent:
+    """What is known before the provider is called. ``id`` is 32 hex digits, rising with time."""
+
+    id: str
+    kind: Kind
+    time_ms: int
+    profile: str
+    rule: str
+    rule_hash: str
+    file_hash: str
+    client: str
+    key: str | None
+    tags: str | None  # space-separated
+    conversation: str | None
+    api: str
+    requested_model: str
+    provider: str | None
+    model: str | None
+    stream: bool
+    reason: str
+    estimated_input: int | None = None
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One upstream call. ``number`` counts from 1 within its request."""
+
+    request_id: str
+    number: int
+    role: Role
+    provider: str
+    model: str
+    key_name: str | None
+    time_ms: int
+    status: int | None = None
+    error_class: str | None = None
+    maybe_billed: bool = False
+    first_byte_ms: float | None = None
+    duration_ms: float | None = None
+    usage: Usage | None = None
+    usage_raw: str | None = None
+    cost_nano_usd: int | None = None
+    list_nano_usd: int | None = None
+    price_source: str | None = None
+    response_id: str | None = None
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How a request ended. Sums over its attempts; ``usage`` is the served attempt's."""
+
+    id: str
+    outcome: Outcome
+    status: int | None
+    error_class: str | None = None
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    cost_nano_usd: int | None = None
+    list_nano_usd: int | None = None
+    price_source: str | None = None
+    first_byte_ms: float | None = None
+    duration_ms: float | None = None
+    attempts: int = 0
+    provider: str | None = None
+    model: str | None = None

@@ -1,0 +1,132 @@
+"""The ledger's schema, as an append-only list of migrations. A released entry is never edited.
+
+``PRAGMA user_version`` holds the number of migrations applied. A file with a higher number belongs to a newer router and
+is refused.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE requests (
+        id               TEXT PRIMARY KEY,
+        kind             TEXT NOT NULL,
+        state            TEXT NOT NULL,             -- open | settled
+        time_ms          INTEGER NOT NULL,          -- UTC
+        profile          TEXT NOT NULL,
+        rule             TEXT NOT NULL,             -- label
+        rule_hash        TEXT NOT NULL,
+        file_hash        TEXT NOT NULL,
+        client           TEXT NOT NULL,
+        key              TEXT,
+        tags             TEXT,
+        conversation     TEXT,
+        api              TEXT NOT NULL,
+        requested_model  TEXT NOT NULL,
+        provider         TEXT,
+        model            TEXT,
+        stream           INTEGER NOT NULL,
+        reason           TEXT NOT NULL,
+        status           INTEGER,
+        outcome          TEXT,
+        error_class      TEXT,
+        input            INTEGER,                   -- uncached; NULL = not reported, here and below
+        cache_read       INTEGER,
+        cache_write      INTEGER,
+        cache_write_1h   INTEGER,
+        output           INTEGER,
+        reasoning        INTEGER,
+        estimated_input  INTEGER,
+        usage_estimated  INTEGER NOT NULL DEFAULT 0,
+        cost_nano_usd    INTEGER,                   -- NULL = unknown
+        list_nano_usd    INTEGER,
+        price_source     TEXT,
+        first_byte_ms    REAL,
+        duration_ms      REAL,
+        attempts         INTEGER NOT NULL DEFAULT 0,
+        facts            TEXT                       -- JSON: counts, flags, tool names, condition results; never text
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX requests_by_profile ON requests (profile, time_ms);
+    CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
+
+    CREATE TABLE attempts (
+        request_id     TEXT NOT NULL,
+        number         INTEGER NOT NULL,            -- from 1
+        role           TEXT NOT NULL,               -- primary | retry | fallback | draft | verifier
+        provider       TEXT NOT NULL,
+        model          TEXT NOT NULL,
+        key_name       TEXT,
+        time_ms        INTEGER NOT NULL,
+        state          TEXT NOT NULL,               -- open | settled
+        status         INTEGER,
+        error_class    TEXT,
+        maybe_billed   INTEGER NOT NULL DEFAULT 0,
+        first_byte_ms  REAL,
+        duration_ms    REAL,
+        input          INTEGER,
+        cache_read     INTEGER,
+        cache_write    INTEGER,
+        cache_write_1h INTEGER,
+        output         INTEGER,
+        reasoning      INTEGER,
+        cost_nano_usd  INTEGER,
+        list_nano_usd  INTEGER,
+        price_source   TEXT,
+        usage_raw      TEXT,                        -- the provider's usage object as received
+        response_id    TEXT,
+        PRIMARY KEY (request_id, number)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Sums per hour of settled requests, so that reports don't read the whole table.
+    CREATE TABLE rollup (
+        hour           INTEGER NOT NULL,            -- time_ms / 3600000
+        profile        TEXT NOT NULL,
+        rule           TEXT NOT NULL,
+        rule_hash      TEXT NOT NULL,
+        kind           TEXT NOT NULL,
+        provider       TEXT NOT NULL,               -- '' for refused requests
+        model          TEXT NOT NULL,
+        client         TEXT NOT NULL,
+        key            TEXT NOT NULL,               -- '' for none
+        requests       INTEGER NOT NULL,
+        input          INTEGER NOT NULL,
+        cache_read     INTEGER NOT NULL,
+        cache_write    INTEGER NOT NULL,            -- both lifetimes
+        output         INTEGER NOT NULL,
+        reasoning      INTEGER NOT NULL,
+        no_usage       INTEGER NOT NULL,            -- requests whose usage was not reported
+        cost_nano_usd  INTEGER NOT NULL,
+        list_nano_usd  INTEGER NOT NULL,
+        unpriced       INTEGER NOT NULL,            -- requests of unknown cost
+        errors         INTEGER NOT NULL,
+        fallbacks      INTEGER NOT NULL,
+        PRIMARY KEY (profile, hour, rule_hash, rule, kind, provider, model, client, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- When a rule's meaning was first and last seen under a label: "label (before 18 Nov)".
+    CREATE TABLE rules (
+        profile        TEXT NOT NULL,
+        rule_hash      TEXT NOT NULL,
+        rule           TEXT NOT NULL,
+        first_ms       INTEGER NOT NULL,
+        last_ms        INTEGER NOT NULL,
+        PRIMARY KEY (profile, rule_hash)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE keys (
+        id             TEXT PRIMARY KEY,            -- short public id
+        profile        TEXT NOT NULL,
+        name           TEXT NOT NULL,
+        hash           TEXT NOT NULL UNIQUE,        -- SHA-256 of the key, hex
+        tail           TEXT NOT NULL,               -- last four characters, for display
+        created_ms     INTEGER NOT NULL,
+        revoked_ms     INTEGER,
+        daily_usd      REAL
+    ) STRICT;
+
+    CREATE TABLE ports (
+        profile        TEXT PRIMARY KEY,
+        port           INTEGER NOT NULL
+    ) STRICT;
+    """,
+)

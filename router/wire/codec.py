@@ -1,0 +1,79 @@
+"""What a wire format must be able to do. One object per format, listed in ``formats.CODECS``.
+
+Bytes in, meaning out: no codec sees a socket, a clock or a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from router.wire.body import Body
+from router.wire.request import Api, RequestView
+from router.wire.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFacts:
+    """What a reply says about itself. ``usage_raw`` is the provider's usage object as received (JSON text)."""
+
+    usage: Usage | None = None
+    usage_raw: str | None = None
+    model: str | None = None
+    response_id: str | None = None
+    stop_reason: str | None = None
+    error: str | None = None  # the provider's message, when the reply is an error dressed as a success
+
+
+class StreamTap(Protocol):
+    """Reads a passing event stream and says which bytes may go to the client, and when.
+
+    The bytes given out, in order, are the bytes fed in (unless the tap was told to hide the usage event). A tap never
+    raises: what it can't understand it passes on, and its ``facts`` then lack usage. Its own memory is bounded (1 MiB per
+    event; larger events pass unread).
+    """
+
+    committed: bool  # content was seen: from here on the answer may be started
+    ended: bool  # the format's own end was seen
+    failed: bool  # the stream carried the format's in-band error
+    facts: ReplyFacts
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Take bytes as they arrived; return (bytes to send now, bytes to send once the request is settled).
+
+        The second part is not empty from the event that ends the answer on, so the caller can settle before the
+        client sees the end. It may be called with further bytes afterwards; they belong to the second part.
+        """
+
+    def finish(self) -> bytes:
+        """The upstream closed: bytes still held back. Then ``ended`` says whether the answer was whole."""
+
+
+class Codec(Protocol):
+    """One wire format."""
+
+    api: Api
+
+    def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
+        """See a request's body; Gemini's model and streaming stand in the URL and are given beside it."""
+
+    def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
+        """A tap for one streamed reply. ``hide_usage`` withholds Chat's extra usage event.
+
+        ``media_type`` tells Gemini's event stream from its JSON array.
+        """
+
+    def read_reply(self, payload: bytes) -> ReplyFacts:
+        """Read a whole (not streamed) reply; unknown shapes give empty facts."""
+
+    def asks_usage(self, body: Body) -> bool:
+        """Whether a streamed reply to this request will carry usage without our asking for it."""
+
+    def with_usage_asked(self, body: Body) -> dict[str, bytes]:
+        """Top-level fields to set (raw JSON values) so that the stream carries usage."""
+
+    def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
+        """An error in this format's shape, for a reply that has not started."""
+
+    def error_event(self, code: str, message: str) -> bytes:
+        """An error in this format's shape, inside a stream that has started (Gemini: empty, it has none)."""

@@ -1,0 +1,138 @@
+"""Reading a client's request, whatever its wire format.
+
+Rules look at what a request *is*. Each format's file answers the same questions about its own body through a
+``RequestView``, from the bytes as the client sent them: nothing is translated, so nothing is lost before a rule
+has seen it. Everything is lazy; an answer costs something only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from router.wire.body import Body
+
+Api = Literal["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
+Role = Literal["system", "user", "assistant"]
+PieceKind = Literal["system", "tools", "message"]
+TextScope = Literal["latest", "system", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool the client offers. ``hosted`` tools run at the provider (web search, code execution, …)."""
+
+    name: str
+    kind: Literal["function", "web-search", "hosted"] = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Whether thinking is on, and how much: an explicit budget in tokens, or an effort word."""
+
+    on: bool = False
+    budget: int | None = None
+    effort: str | None = None
+
+
+class ImageSize(NamedTuple):
+    """Pixels; an image whose size can't be known without fetching it is ``None`` where sizes are listed."""
+
+    width: int
+    height: int
+
+
+class Piece(NamedTuple):
+    """A stretch of the request whose meaning is cached by its bytes: the system prompt, the tools, one message."""
+
+    kind: PieceKind
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PieceContent:
+    """What a piece holds, read once.
+
+    ``role`` is the speaker (``system`` covers developer messages; a tool's result is ``user``). ``human_text`` is what
+    a person typed: no tool results, no ``<system-reminder>`` spans. ``texts`` is everything a model reads as text:
+    human and other text, thinking, tool calls with their arguments, tool results, tool definitions (name, description,
+    compact schema). ``document_pages`` has an estimated page count per document that isn't plain text.
+    """
+
+    role: Role
+    human_text: str = ""
+    tool_result: bool = False
+    texts: tuple[str, ...] = ()
+    images: tuple[ImageSize | None, ...] = ()
+    document_pages: tuple[int, ...] = ()
+    tool_calls: int = 0
+
+
+class RequestView(ABC):
+    """One request seen through its wire format.
+
+    Raises ``BadRequest`` where a field that is asked for has the wrong type. Malformed *parts of the conversation*
+    are never an error here: unknown blocks count as text of their JSON, since the provider is the judge of them.
+    """
+
+    api: ClassVar[Api]
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    @property
+    @abstractmethod
+    def model(self) -> str:
+        """The requested model name (Gemini: from the URL)."""
+
+    @property
+    @abstractmethod
+    def stream(self) -> bool:
+        """Whether the client asked for a stream."""
+
+    @property
+    @abstractmethod
+    def max_tokens(self) -> int | None:
+        """The output limit the client asked for."""
+
+    @property
+    @abstractmethod
+    def thinking(self) -> Thinking:
+        """Thinking as the client asked for it (ROUTING: ``disabled``, ``none`` and ``minimal`` are not on)."""
+
+    @property
+    @abstractmethod
+    def tool_count(self) -> int:
+        """Number of tools offered; cheaper than ``len(tools)``."""
+
+    @property
+    @abstractmethod
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools offered, namespaces flattened."""
+
+    @property
+    @abstractmethod
+    def forced_tool(self) -> str | None:
+        """The one tool the model must call, by name; for a forced hosted tool its type."""
+
+    @property
+    @abstractmethod
+    def has_system_prompt(self) -> bool:
+        """Whether a system prompt with text is present (leading system or developer messages count)."""
+
+    @property
+    @abstractmethod
+    def system_text(self) -> str:
+        """The system prompt's text, blocks joined by blank lines."""
+
+    @abstractmethod
+    def pieces(self) -> list[Piece]:
+        """System, tools, then one piece a message or input item, in order; raw bytes, nothing decoded deeper.
+
+        For Chat, leading system messages are ``message`` pieces with role system. A missing part has no piece.
+        """
+
+    @abstractmethod
+    def read(self, piece: Piece) -> PieceContent:
+        """Decode one piece."""
