@@ -1,0 +1,97 @@
+"""A profile: one tenant's rules and settings, compiled from its folder and never changed.
+
+A reload builds a new ``Profile`` and swaps one reference; requests under way keep the one they started with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from router.money.prices import Rates
+from router.profile.problems import Problem
+from router.providers.credentials import CredentialSpec
+from router.providers.provider import Provider
+from router.routing.rules import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. ``first_event`` holds while another candidate is left, ``first_event_last`` for the last one."""
+
+    connect: float = 5.0
+    first_event: float = 60.0
+    first_event_last: float = 300.0
+    whole: float = 600.0
+    idle: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Admission limits; None is "no limit"."""
+
+    requests_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    queue: int = 64
+    key_requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Spending limits in integer nano-dollars; None is "no limit"."""
+
+    daily_nano_usd: int | None = None
+    monthly_nano_usd: int | None = None
+    mode: Literal["expected", "strict"] = "expected"
+    on_exceed: Literal["warn", "block", "degrade"] = "block"
+    degrade_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTest:
+    """A ``[[test]]``: a request or facts, and the rule or target they should get."""
+
+    name: str
+    request: str | Mapping[str, object] | None
+    facts: Mapping[str, object]
+    expect_rule: str | None
+    expect_target: str | None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One tenant. ``file_hash`` is 12 hex digits of routing.toml and its companions (concepts, script)."""
+
+    name: str
+    directory: Path
+    file_hash: str
+    routes: RouteTable
+    providers: Mapping[str, Provider]
+    warnings: tuple[Problem, ...] = ()
+    description: str | None = None
+    agent: str | None = None
+    port: int | Literal["auto"] | None = None
+    log_level: str = "info"
+    auth_keys: Literal["none", "required"] | None = None  # None: by the listener
+    auth_key: CredentialSpec | None = None
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    timezone_name: str = "UTC"
+    echo_model: Literal["served", "requested"] = "served"
+    ask_usage: bool = True
+    other_to: str | None = None
+    script: Path | None = None
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    budget: Budget | None = None
+    prices: Mapping[tuple[str, str], Rates] = field(default_factory=dict)
+    models: Mapping[tuple[str, str], Mapping[str, object]] = field(default_factory=dict)
+    ledger_on_error: Literal["serve", "refuse"] = "serve"
+    token_facts: bool = True
+    retention_s: float = 400 * 86400.0
+    tests: tuple[RouteTest, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)  # the parsed file, for keys other parts own
+    dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
