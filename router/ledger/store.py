@@ -1,0 +1,236 @@
+"""The ledger's one writer: a queue, a task, one SQLite connection.
+
+Whoever records puts a record into the queue, which never blocks, and may await the returned future: it is done when the
+record is committed. While one commit runs, the next batch gathers, so commits are shared under load without a timer.
+The database is written by this task only; reports read through connections of their own (``reports.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import stat
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from router.errors import LedgerError
+from router.ledger.entry import AttemptRecord, Settlement
+from router.ledger.migrations import MIGRATIONS
+from router.ledger.spill import Spill
+from router.ledger.writing import Record, Settle, write_records
+
+log = logging.getLogger("router.ledger")
+T = TypeVar("T")
+
+BATCH = 500  # records in one transaction
+QUEUE_BOUND = 10_000  # records waiting; beyond it they go to the spill file
+RETRY_S = 0.25  # pause after a failed transaction
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",  # a committed row survives the death of this process; FULL is for power loss
+    "PRAGMA busy_timeout = 250",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class _Connection(aiosqlite.Connection):
+    """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._execute(job, self._conn)  # type: ignore[no-any-return]
+
+
+class Ledger:
+    """Open with ``await Ledger.open(...)``, close with ``await ledger.close()``."""
+
+    def __init__(self, path: Path, connection: _Connection) -> None:
+        self.path = path
+        self.failing: str | None = None  # why writing fails right now
+        self.spilled = 0  # records that took the spill file since the start
+        self.lost = 0  # records that could be kept nowhere; anything but 0 is shown as a problem
+        self._connection = connection
+        self._spill = Spill(path.with_suffix(".spill"))
+        self._queue: deque[tuple[Record, asyncio.Future[None]]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._writer = asyncio.create_task(self._write(), name="ledger writer")
+
+    @classmethod
+    async def open(cls, path: Path) -> Ledger:
+        """Open or create the ledger, bring its schema up to date and settle what a crash left open.
+
+        Raises LedgerError with the remedy in its text; never deletes or overwrites a damaged file.
+        """
+        _refuse_odd_file(path)
+        new = not path.exists()
+        if new:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = _Connection(lambda: sqlite3.connect(path, isolation_level=None, cached_statements=64), 64)
+        await connection
+        try:
+            await connection.run(_prepare)
+            ledger = cls(path, connection)
+        except sqlite3.Error as error:
+            await connection.close()
+            raise LedgerError(
+                f"the ledger {path} can't be used: {error}; move it aside (it is left as it is) or restore a backup"
+            ) from error
+        except LedgerError:
+            await connection.close()
+            raise
+        await ledger._recover()
+        return ledger
+
+    def put(self, record: Record) -> asyncio.Future[None]:
+        """Record, without waiting. The future is done when the record is committed (or spilled at the queue's bound)."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= QUEUE_BOUND or self._closing:
+            self.spill(record)
+            future.set_result(None)
+        else:
+            self._queue.append((record, future))
+            self._wake.set()
+        return future
+
+    def spill(self, record: Record) -> None:
+        """Keep a record in the spill file; if that fails too it is counted as lost. Committing it later is harmless."""
+        try:
+            self._spill.append([record])
+            self.spilled += 1
+        except OSError as error:
+            self.lost += 1
+            log.error("a ledger record is lost: %s", error)
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a small job of one's own on the writing connection, between two batches."""
+        return await self._connection.run(job)
+
+    @property
+    def waiting(self) -> int:
+        """Records not committed yet."""
+        return len(self._queue)
+
+    async def close(self) -> None:
+        """Write what is waiting, then close; records that can't be written are spilled."""
+        self._closing = True
+        self._wake.set()
+        await self._writer
+        for record, future in self._queue:
+            self.spill(record)
+            if not future.done():
+                future.set_result(None)
+        self._queue.clear()
+        try:
+            await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning("the ledger's log could not be folded in: %s", error)
+        await self._connection.close()
+
+    async def _write(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            records = [record for record, _ in batch]
+            try:
+                await self._connection.run(lambda connection, records=records: write_records(connection, records))  # type: ignore[misc]
+            except sqlite3.Error as error:
+                self._queue.extendleft(reversed(batch))
+                if self.failing is None:
+                    log.error("the ledger can't be written: %s; trying again", error)
+                self.failing = str(error)
+                if self._closing:
+                    return
+                await asyncio.sleep(RETRY_S)
+                continue
+            if self.failing is not None:
+                log.warning("the ledger can be written again")
+                self.failing = None
+            for _, future in batch:
+                if not future.done():
+                    future.set_result(None)
+            if self._spill.count and not self._queue:
+                await self._import_spill()
+
+    async def _recover(self) -> None:
+        await self._import_spill()
+        interrupted = await self.run(_interrupt_open)
+        if interrupted:
+            log.warning("%d requests were under way when the router stopped; marked as interrupted", interrupted)
+
+    async def _import_spill(self) -> None:
+        records = self._spill.read()
+        try:
+            if records:
+                await self.run(lambda connection: write_records(connection, records))
+            self._spill.clear()
+        except (sqlite3.Error, OSError) as error:
+            log.error("the spill file %s could not be imported: %s", self._spill.path, error)
+
+
+def _refuse_odd_file(path: Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise LedgerError(f"the folder of the ledger, {path.parent}, doesn't exist") from None
+        if not os.access(path.parent, os.W_OK):
+            raise LedgerError(f"the folder of the ledger, {path.parent}, can't be written to") from None
+        return
+    if not stat.S_ISREG(mode):
+        raise LedgerError(f"the ledger {path} is not a regular file (a link?); name the real file's folder as the home")
+    if not os.access(path, os.W_OK):
+        raise LedgerError(f"the ledger {path} is read-only; give yourself write access to it")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"the ledger was written by a newer router (schema {version}, this one knows {len(MIGRATIONS)}); update the router"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
+    connection.execute("SELECT count(*) FROM (SELECT 1 FROM requests LIMIT 1)")
+
+
+def _interrupt_open(connection: sqlite3.Connection) -> int:
+    """Settle the rows that a dead process left open: the calls may have been billed, the cost is unknown."""
+    rows = connection.execute(
+        "SELECT r.id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms FROM requests r "
+        "LEFT JOIN attempts a ON a.request_id = r.id WHERE r.state = 'open' ORDER BY r.id, a.number"
+    ).fetchall()
+    attempts: dict[str, list[AttemptRecord]] = {}
+    for request_id, number, role, provider, model, key_name, time_ms in rows:
+        kept = attempts.setdefault(request_id, [])
+        if number is not None:
+            kept.append(
+                AttemptRecord(
+                    request_id, number, role, provider, model, key_name, time_ms,
+                    error_class="interrupted", maybe_billed=True,
+                )
+            )  # fmt: skip
+    write_records(
+        connection,
+        [
+            Settle(
+                Settlement(request_id, "interrupted", None, error_class="interrupted", attempts=len(kept)), tuple(kept)
+            )
+            for request_id, kept in attempts.items()
+        ],
+    )
+    return len(attempts)

@@ -1,0 +1,221 @@
+"""How records become rows: the statements of one write transaction, run in the writer's thread.
+
+Settling is idempotent: a request is settled once, from ``open``, and only that once is it added to the hourly sums. So a
+record may be written again after a crash or from the spill file without counting twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from router.ledger.entry import AttemptRecord, Intent, Settlement
+from router.wire.usage import Usage
+
+HOUR_MS = 3_600_000
+
+_INTENT_COLUMNS = tuple(field.name for field in fields(Intent))
+_INSERT_REQUEST = (
+    f"INSERT OR IGNORE INTO requests (state, {', '.join(_INTENT_COLUMNS)}) "
+    f"VALUES ('open', {', '.join('?' * len(_INTENT_COLUMNS))})"
+)
+_SETTLE_REQUEST = """
+    UPDATE requests SET state = 'settled', outcome = ?, status = ?, error_class = ?, input = ?, cache_read = ?,
+        cache_write = ?, cache_write_1h = ?, output = ?, reasoning = ?, usage_estimated = ?, cost_nano_usd = ?,
+        list_nano_usd = ?, price_source = ?, first_byte_ms = ?, duration_ms = ?, attempts = ?,
+        provider = coalesce(?, provider), model = coalesce(?, model)
+    WHERE id = ? AND state = 'open'
+    RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
+"""
+_INSERT_ATTEMPT = """
+    INSERT OR IGNORE INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'open')
+"""
+_SETTLE_ATTEMPT = """
+    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state, status, error_class,
+        maybe_billed, first_byte_ms, duration_ms, input, cache_read, cache_write, cache_write_1h, output, reasoning,
+        cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (request_id, number) DO UPDATE SET state = 'settled', status = excluded.status,
+        error_class = excluded.error_class, maybe_billed = excluded.maybe_billed,
+        first_byte_ms = excluded.first_byte_ms, duration_ms = excluded.duration_ms, input = excluded.input,
+        cache_read = excluded.cache_read, cache_write = excluded.cache_write, cache_write_1h = excluded.cache_write_1h,
+        output = excluded.output, reasoning = excluded.reasoning, cost_nano_usd = excluded.cost_nano_usd,
+        list_nano_usd = excluded.list_nano_usd, price_source = excluded.price_source, usage_raw = excluded.usage_raw,
+        response_id = excluded.response_id
+    WHERE attempts.state = 'open'
+"""
+_ADD_TO_ROLLUP = """
+    INSERT INTO rollup (hour, profile, rule, rule_hash, kind, provider, model, client, key, requests, input, cache_read,
+        cache_write, output, reasoning, no_usage, cost_nano_usd, list_nano_usd, unpriced, errors, fallbacks)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (profile, hour, rule_hash, rule, kind, provider, model, client, key) DO UPDATE SET
+        requests = requests + excluded.requests, input = input + excluded.input,
+        cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
+        output = output + excluded.output, reasoning = reasoning + excluded.reasoning,
+        no_usage = no_usage + excluded.no_usage, cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd,
+        list_nano_usd = list_nano_usd + excluded.list_nano_usd, unpriced = unpriced + excluded.unpriced,
+        errors = errors + excluded.errors, fallbacks = fallbacks + excluded.fallbacks
+"""
+_SEE_RULE = """
+    INSERT INTO rules (profile, rule_hash, rule, first_ms, last_ms) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (profile, rule_hash) DO UPDATE SET rule = excluded.rule, last_ms = max(last_ms, excluded.last_ms)
+"""
+_SET_FACTS = "UPDATE requests SET facts = ?, estimated_input = coalesce(?, estimated_input) WHERE id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A request is about to be sent to a provider (or was refused: then without an attempt)."""
+
+    intent: Intent
+    attempt: AttemptRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A request has ended."""
+
+    settlement: Settlement
+    attempts: tuple[AttemptRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """The recorded facts of a request (JSON text), found out after its reply."""
+
+    request_id: str
+    facts: str
+    estimated_input: int | None = None
+
+
+Record = Begin | Settle | Annotate
+
+
+class RollupKey(NamedTuple):
+    """One line of the hourly sums."""
+
+    hour: int
+    profile: str
+    rule: str
+    rule_hash: str
+    kind: str
+    provider: str
+    model: str
+    client: str
+    key: str
+
+
+ROLLUP_SUMS = (
+    "requests",
+    "input",
+    "cache_read",
+    "cache_write",
+    "output",
+    "reasoning",
+    "no_usage",
+    "cost_nano_usd",
+    "list_nano_usd",
+    "unpriced",
+    "errors",
+    "fallbacks",
+)
+
+
+def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """Write a batch in one transaction; on an error nothing of it is written and the error is raised.
+
+    Raises sqlite3.Error. ``connection`` must be in autocommit mode (``isolation_level=None``).
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        sums: dict[RollupKey, list[int]] = {}
+        seen_rules: dict[tuple[str, str], tuple[str, int]] = {}
+        for record in records:
+            if isinstance(record, Begin):
+                _begin(connection, record)
+            elif isinstance(record, Settle):
+                _settle(connection, record, sums, seen_rules)
+            else:
+                connection.execute(_SET_FACTS, (record.facts, record.estimated_input, record.request_id))
+        connection.executemany(_ADD_TO_ROLLUP, ((*key, *values) for key, values in sums.items()))
+        connection.executemany(
+            _SEE_RULE, ((profile, rule_hash, rule, ms, ms) for (profile, rule_hash), (rule, ms) in seen_rules.items())
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite rolls back by itself on some errors (a full disk); a second ROLLBACK would be an error of its own.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _begin(connection: sqlite3.Connection, record: Begin) -> None:
+    intent = record.intent
+    connection.execute(_INSERT_REQUEST, tuple([getattr(intent, name) for name in _INTENT_COLUMNS]))
+    a = record.attempt
+    if a is not None:
+        connection.execute(_INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms))
+
+
+def _settle(
+    connection: sqlite3.Connection,
+    record: Settle,
+    sums: dict[RollupKey, list[int]],
+    seen_rules: dict[tuple[str, str], tuple[str, int]],
+) -> None:
+    s = record.settlement
+    for a in record.attempts:
+        connection.execute(
+            _SETTLE_ATTEMPT,
+            (
+                *(a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.status, a.error_class),
+                *(a.maybe_billed, a.first_byte_ms, a.duration_ms, *_counts(a.usage)),
+                *(a.cost_nano_usd, a.list_nano_usd, a.price_source, a.usage_raw, a.response_id),
+            ),
+        )
+    row = connection.execute(
+        _SETTLE_REQUEST,
+        (
+            *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
+            *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
+            *(s.provider, s.model, s.id),
+        ),
+    ).fetchone()
+    if row is None:  # settled already
+        return
+    time_ms, profile, rule, rule_hash, kind, provider, model, client, key = row
+    rollup_key = RollupKey(
+        time_ms // HOUR_MS, profile, rule, rule_hash, kind, provider or "", model or "", client, key or ""
+    )
+    line = sums.setdefault(rollup_key, [0] * len(ROLLUP_SUMS))
+    for position, amount in enumerate(rollup_amounts(s)):
+        line[position] += amount
+    seen_rules[profile, rule_hash] = (rule, time_ms)
+
+
+def rollup_amounts(s: Settlement) -> tuple[int, ...]:
+    """What one settled request adds to the hourly sums, in the order of ``ROLLUP_SUMS``."""
+    u = s.usage or Usage()
+    called = s.attempts > 0
+    return (
+        1,
+        u.input or 0,
+        u.cache_read or 0,
+        (u.cache_write or 0) + (u.cache_write_1h or 0),
+        u.output or 0,
+        u.reasoning or 0,
+        int(called and u.input is None and u.output is None),
+        s.cost_nano_usd or 0,
+        s.list_nano_usd or 0,
+        int(called and s.cost_nano_usd is None),
+        int(s.outcome not in ("ok", "client-gone")),
+        int(s.attempts > 1),
+    )
+
+
+def _counts(usage: Usage | None) -> tuple[int | None, ...]:
+    u = usage or Usage()
+    return (u.input, u.cache_read, u.cache_write, u.cache_write_1h, u.output, u.reasoning)
