@@ -19,6 +19,7 @@
     │   ├── TooManyRequests         429  a limit; carries retry_after_s
     │   └── Unavailable             503  draining, disabled profile, ledger out of order
     ├── UpstreamError           one attempt at a provider failed; knows its error class
+    ├── CredentialMissing       a provider's key isn't where its reference points
     ├── ConfigError             wrong files or options                        (exit status 2)
     ├── LedgerError             the ledger can't be opened or written         (exit status 3)
     ├── AlreadyRunning          another server holds this home                (exit status 4)
@@ -169,6 +170,10 @@ class UpstreamError(RouterError):
         self.error_class = error_class
         self.status = status
         self.maybe_billed = maybe_billed
+
+
+class CredentialMissing(RouterError):
+    """A provider's key isn't where its reference points. The message says what to do and never holds a key."""
 
 
 class ConfigError(RouterError):

@@ -39,7 +39,9 @@ class Provider:
     proxy: str | None = None
     ca_file: str | None = None
     timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, keys as in [timeouts]
-    stream_usage: Literal["asks", "always", "never"] = "asks"  # whether Chat's stream_options.include_usage is understood
+    stream_usage: Literal["asks", "always", "never"] = (
+        "asks"  # whether Chat's stream_options.include_usage is understood
+    )
     count_tokens: bool = False  # has /v1/messages/count_tokens
     placeholders: tuple[str, ...] = ()  # {region}, {resource}, … the user must fill in by base-url
 
