@@ -16,7 +16,7 @@ class Usage:
 
     ``cache_write`` counts writes with the short lifetime (5 minutes), ``cache_write_1h`` those with a long one; the two
     don't overlap. ``reasoning`` is a part of ``output``. ``service_tier`` and ``speed`` are the provider's words where they
-    change the price. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's ``usage.cost``), as
+    change the price; ``web_searches`` counts the provider's own searches, which are priced apart. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's ``usage.cost``), as
     the decimal text it sent.
     """
 
@@ -29,3 +29,4 @@ class Usage:
     service_tier: str | None = None
     speed: str | None = None
     provider_cost_usd: str | None = None
+    web_searches: int | None = None
