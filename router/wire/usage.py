@@ -15,9 +15,10 @@ class Usage:
     """Tokens of one upstream call; all counts are ``None`` where not reported, never negative.
 
     ``cache_write`` counts writes with the short lifetime (5 minutes), ``cache_write_1h`` those with a long one; the two
-    don't overlap. ``reasoning`` is a part of ``output``. ``service_tier`` and ``speed`` are the provider's words where they
-    change the price; ``web_searches`` counts the provider's own searches, which are priced apart. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's ``usage.cost``), as
-    the decimal text it sent.
+    don't overlap. ``reasoning`` is a part of ``output``. ``service_tier`` and ``speed`` are the provider's words where
+    they change the price; ``web_searches`` counts the provider's own searches, which are priced apart.
+    ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's ``usage.cost``), as the decimal text
+    it sent.
     """
 
     input: int | None = None
