@@ -1,168 +1,169 @@
-"""What a token costs: the rates of one model at one provider, in integer pico-dollars.
+"""The price table: which rates a provider asks for a model.
 
-A pico-dollar per token is a micro-dollar per million tokens, so every published price is a whole number here and sums are
-exact; ``cost.py`` adds them up.
+The table is genai-prices' (Pydantic, MIT), exported into ``prices.json`` by ``scripts/refresh-prices``. Using the
+package itself at run time was measured first (genai-prices 0.2.3, Python 3.11):
+
+    |                    | genai-prices      | exported table                          |
+    |--------------------|-------------------|-----------------------------------------|
+    | import             | 230 ms, 31 MB     | 4 ms, 1 MB                              |
+    | first price        | 200 ms, 11 MB     | 7 ms, 2.5 MB (of it 6 ms reading)       |
+    | each further price | 70 µs             | 3 to 17 µs; at most 0.7 ms, a new model |
+    | also installed     | pydantic, httpx2  | nothing                                 |
+
+So the package is needed only to build the file. ``cost.py`` turns rates and usage into money.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date, time
+from importlib import resources
+from typing import Any
 
-PICO_PER_USD = 10**12
-_PICO_PER_TOKEN = 10**6  # of one USD per million tokens
+from router.money.rates import KINDS, Change, Period, Rates, Tier, Variant
 
+__all__ = ["PriceTable", "Rates"]
 
-def pico_per_token(usd_per_million: Decimal) -> int:
-    """USD per million tokens as pico-dollars per token, rounded half up (finer prices are rounding noise at the source)."""
-    if not usd_per_million.is_finite() or usd_per_million < 0:
-        raise ValueError(f"a price must be a number of at least 0, got {usd_per_million}")
-    return int((usd_per_million * _PICO_PER_TOKEN).to_integral_value(ROUND_HALF_UP))
+_CACHED_ANSWERS = 4096  # model names come from clients, so the cache must not grow without end
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """When a price is in force: from a day on, or between two times of every day, both in UTC; neither is "always"."""
+class PriceTable:
+    """Prices and context windows by price provider and model.
 
-    since: date | None = None
-    hours: tuple[time, time] | None = None  # from, until (not included); may run over midnight
-
-    def holds(self, moment: date) -> bool:
-        """Whether it holds at ``moment``: a datetime (UTC if it has no zone), or a day, which means its first instant."""
-        at = _utc(moment)
-        if self.since is not None and at.date() < self.since:
-            return False
-        if self.hours is None:
-            return True
-        start, end = self.hours
-        clock = at.time()
-        return start <= clock < end if start <= end else clock >= start or clock < end
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Rates of a whole request (not only of the tokens beyond) whose total input is more than ``above`` tokens."""
-
-    above: int
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Rates that replace the plain ones during a period."""
-
-    period: Period
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """Rates that replace some of those in force when the request was served in a special way.
-
-    ``when`` is in the provider's words: ``service_tier`` flex or priority, ``speed`` fast, ``processing`` batch.
+    A provider is named by its id in the table (``anthropic``, ``openai``, ``google``, ``x-ai``, …), exactly; a model by
+    the name a request uses, which the provider's own match rules recognise (dated names such as
+    ``claude-sonnet-4-5-20250929`` too). An unknown provider or model has no price: never another provider's by
+    resemblance, and never 0. Azure and Google sell others' models at the others' prices; the table says whose.
     """
 
-    when: tuple[tuple[str, str], ...]
-    period: Period
-    rates: Rates
-
-
-TOKEN_KINDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
-KINDS = (*TOKEN_KINDS, "web_search", "request")
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Prices of one model: pico-dollars per token, per web search and per request; None is "no price of its own".
-
-    A kind without its own price is paid as the kind it is a part of: cache reads and short writes as input, long writes as
-    short ones, reasoning as output. No input or output price at all means unknown, never free.
-
-    The fields are the plain rates. What differs by input length, by date and by service class hangs below them: ``on()``
-    picks the rates in force for a moment and a service class, ``for_input()`` then those of an input length.
-    """
-
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    cache_write_1h: int | None = None
-    reasoning: int | None = None
-    web_search: int | None = None
-    request: int | None = None
-    tiers: tuple[Tier, ...] = ()  # rising
-    changes: tuple[Change, ...] = ()  # the last that holds wins
-    variants: tuple[Variant, ...] = ()  # the first that holds wins, for each kind apart
-    source: str = ""
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.version: str = f"{table['source']} {table['version']}"
+        self.date = date.fromisoformat(table["date"])
+        self._providers: Mapping[str, Any] = table["providers"]
+        self._rates: dict[tuple[str, str], Rates | None] = {}
 
     @classmethod
-    def flat(
-        cls,
-        *,
-        input: Decimal,
-        output: Decimal,
-        cache_read: Decimal | None = None,
-        cache_write: Decimal | None = None,
-        cache_write_1h: Decimal | None = None,
-        source: str = "override",
-    ) -> Rates:
-        """One price a kind, in USD per million tokens: what a user's override says.
+    def load(cls) -> PriceTable:
+        """Read the table shipped with the package: some milliseconds and megabytes, so once per process."""
+        return cls(json.loads(resources.files("router.money").joinpath("prices.json").read_bytes()))
 
-        Missing cache prices follow the rule above: ``cache_read`` and ``cache_write`` cost as ``input``,
-        ``cache_write_1h`` as ``cache_write``.
-        """
-        read = input if cache_read is None else cache_read
-        write = input if cache_write is None else cache_write
-        write_1h = write if cache_write_1h is None else cache_write_1h
-        return cls(
-            input=pico_per_token(input),
-            output=pico_per_token(output),
-            cache_read=pico_per_token(read),
-            cache_write=pico_per_token(write),
-            cache_write_1h=pico_per_token(write_1h),
-            source=source,
-        )
+    def providers(self) -> list[str]:
+        """The ids of the providers in the table."""
+        return list(self._providers)
 
-    def on(self, moment: date, context: Mapping[str, str] | None = None) -> Rates:
-        """The rates in force at ``moment`` for a service class, without dates and variants, tiers kept.
+    def models(self, provider: str) -> list[str]:
+        """The ids of a provider's models in the table's order, without those the provider has deprecated."""
+        entries = self._providers[provider]["models"] if provider in self._providers else ()
+        return [entry["id"] for entry in entries if not entry.get("deprecated")]
 
-        ``context`` is compared with each variant's ``when``; one that no variant knows gets the standard rates.
-        """
-        chosen = self
-        for change in self.changes:
-            if change.period.holds(moment):
-                chosen = change.rates
-        for variant in reversed(self.variants if context else ()):
-            if variant.period.holds(moment) and all((context or {}).get(key) == value for key, value in variant.when):
-                chosen = _overlay(chosen, variant.rates)
-        if chosen is self and not (self.changes or self.variants):
-            return self
-        return replace(chosen, changes=(), variants=(), source=self.source)
+    def knows(self, provider: str, model: str) -> bool:
+        """Whether a price is known."""
+        return self.rates(provider, model) is not None
 
-    def for_input(self, tokens: int) -> Rates:
-        """The rates of a request with this many input tokens in all (fresh, read and written)."""
-        chosen = self
-        for tier in self.tiers:
-            if tokens > tier.above:
-                chosen = tier.rates
-        return chosen
+    def rates(self, provider: str, model: str) -> Rates | None:
+        """The rates of a model, all dates and service classes; None is "unknown"."""
+        key = provider, model
+        if key not in self._rates:
+            if len(self._rates) >= _CACHED_ANSWERS:
+                self._rates.clear()
+            self._rates[key] = self._find_rates(provider, model)
+        return self._rates[key]
 
+    def context_window(self, provider: str, model: str) -> int | None:
+        """The most tokens a request to this model may have; None is "unknown"."""
+        entry, _ = self._find(provider, model)
+        return entry.get("context") if entry else None
 
-def _overlay(below: Rates, above: Rates) -> Rates:
-    """``below`` with every kind that ``above`` prices taken from there, at each input length."""
-    starts = sorted({tier.above for tier in (*below.tiers, *above.tiers)})
-    tiers = tuple(Tier(start, _merge(below.for_input(start + 1), above.for_input(start + 1))) for start in starts)
-    return replace(_merge(below, above), tiers=tiers)
+    def title(self, provider: str, model: str) -> str | None:
+        """The model's name for people, such as "Claude Sonnet 4.5"; None is "unknown"."""
+        entry, _ = self._find(provider, model)
+        return entry.get("name") if entry else None
+
+    def _find_rates(self, provider: str, model: str) -> Rates | None:
+        entry, own = self._find(provider, model)
+        if entry is None:
+            return None
+        rates = _read_rates(entry, self.version, variants=own)
+        return rates if any(_has_token_price(stage) for stage in (rates, *(c.rates for c in rates.changes))) else None
+
+    def _find(self, provider: str, model: str) -> tuple[Mapping[str, Any] | None, bool]:
+        """The entry of a model, and whether it is the provider's own rather than one it sells for another."""
+        if provider not in self._providers:
+            return None, False
+        name = model.lower()
+        for spelling in dict.fromkeys((name, _dashed_date(name))):
+            for seller in (provider, *self._providers[provider]["also"]):
+                for entry in self._providers[seller]["models"]:
+                    if _matches(entry.get("match") or "=" + entry["id"].lower(), spelling):
+                        return entry, seller == provider
+        return None, False
 
 
-def _merge(below: Rates, above: Rates) -> Rates:
-    own = {kind: price for kind in KINDS if (price := getattr(above, kind)) is not None}
-    return replace(below, tiers=(), **own)
+def _has_token_price(rates: Rates) -> bool:
+    return rates.input is not None or rates.output is not None
 
 
-def _utc(moment: date) -> datetime:
-    if not isinstance(moment, datetime):
-        return datetime(moment.year, moment.month, moment.day)
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+def _matches(rule: Any, name: str) -> bool:
+    """Whether a match rule holds for a name in lower case; ``scripts/refresh-prices`` says how rules are written."""
+    if isinstance(rule, list):
+        return any(_matches(part, name) for part in rule)
+    if isinstance(rule, dict):
+        return all(_matches(part, name) for part in rule["all"])
+    kind, text = rule[0], rule[1:]
+    match kind:
+        case "=":
+            return bool(name == text)
+        case "^":
+            return name.startswith(text)
+        case "$":
+            return name.endswith(text)
+        case "*":
+            return text in name
+        case "~":
+            return re.search(text, name) is not None
+    raise ValueError(f"a match rule of an unknown kind in the price table: {rule!r}")
+
+
+def _dashed_date(name: str) -> str:
+    """``gpt-5.2-20251211`` as ``gpt-5.2-2025-12-11``: gateways write the date together, the table apart."""
+    return re.sub(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=[-:]|$)", r"-\1-\2-\3", name)
+
+
+def _read_rates(entry: Mapping[str, Any], source: str, *, variants: bool) -> Rates:
+    prices = entry["prices"]
+    base, *later = prices if isinstance(prices, list) else [prices]
+    return _read_line(
+        base,
+        source=source,
+        # The first line also stands in when none of the others holds, whatever its own period.
+        changes=tuple(Change(_read_period(line), _read_line(line)) for line in later),
+        variants=tuple(
+            Variant(tuple(line["when"].items()), _read_period(line), _read_line(line))
+            for line in (entry.get("variants", ()) if variants else ())
+        ),
+    )
+
+
+def _read_line(line: Mapping[str, Any], **rest: Any) -> Rates:
+    """One line of prices; the tiers, which the table writes per kind, become whole rates per input length."""
+    priced = {kind: line[kind] if isinstance(line[kind], list) else [line[kind]] for kind in KINDS if kind in line}
+
+    def at(tokens: int) -> dict[str, Any]:
+        return {
+            kind: next((price for start, price in reversed(tiers) if tokens > start), base)
+            for kind, (base, *tiers) in priced.items()
+        }
+
+    starts = sorted({start for _, *tiers in priced.values() for start, _ in tiers})
+    tiers = tuple(Tier(start, Rates(**at(start + 1), source=rest.get("source", ""))) for start in starts)
+    return Rates(**at(0), tiers=tiers, **rest)
+
+
+def _read_period(line: Mapping[str, Any]) -> Period:
+    since, hours = line.get("since"), line.get("hours")
+    return Period(
+        since=date.fromisoformat(since) if since else None,
+        hours=(time.fromisoformat(hours[0]), time.fromisoformat(hours[1])) if hours else None,
+    )
