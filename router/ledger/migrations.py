@@ -48,6 +48,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX requests_by_profile ON requests (profile, time_ms);
     CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
+    CREATE INDEX requests_failed ON requests (time_ms) WHERE outcome NOT IN ('ok', 'client-gone');
 
     CREATE TABLE attempts (
         request_id     TEXT NOT NULL,
@@ -76,6 +77,7 @@ MIGRATIONS: tuple[str, ...] = (
         response_id    TEXT,
         PRIMARY KEY (request_id, number)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX attempts_draft ON attempts (request_id) WHERE role = 'draft';
 
     -- Sums per hour of settled requests, so that reports don't read the whole table.
     CREATE TABLE rollup (
@@ -101,6 +103,32 @@ MIGRATIONS: tuple[str, ...] = (
         errors         INTEGER NOT NULL,
         fallbacks      INTEGER NOT NULL,
         PRIMARY KEY (profile, hour, rule_hash, rule, kind, provider, model, client, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The same sums per day of UTC: a year of every rule, model, client and key is a few thousand rows, not a million.
+    CREATE TABLE rollup_day (
+        day            INTEGER NOT NULL,            -- time_ms / 86400000
+        profile        TEXT NOT NULL,
+        rule           TEXT NOT NULL,
+        rule_hash      TEXT NOT NULL,
+        kind           TEXT NOT NULL,
+        provider       TEXT NOT NULL,
+        model          TEXT NOT NULL,
+        client         TEXT NOT NULL,
+        key            TEXT NOT NULL,
+        requests       INTEGER NOT NULL,
+        input          INTEGER NOT NULL,
+        cache_read     INTEGER NOT NULL,
+        cache_write    INTEGER NOT NULL,
+        output         INTEGER NOT NULL,
+        reasoning      INTEGER NOT NULL,
+        no_usage       INTEGER NOT NULL,
+        cost_nano_usd  INTEGER NOT NULL,
+        list_nano_usd  INTEGER NOT NULL,
+        unpriced       INTEGER NOT NULL,
+        errors         INTEGER NOT NULL,
+        fallbacks      INTEGER NOT NULL,
+        PRIMARY KEY (profile, day, rule_hash, rule, kind, provider, model, client, key)
     ) STRICT, WITHOUT ROWID;
 
     -- When a rule's meaning was first and last seen under a label: "label (before 18 Nov)".

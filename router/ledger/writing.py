@@ -15,6 +15,7 @@ from router.ledger.entry import AttemptRecord, Intent, Settlement
 from router.wire.usage import Usage
 
 HOUR_MS = 3_600_000
+HOURS_A_DAY = 24
 
 _INTENT_COLUMNS = tuple(field.name for field in fields(Intent))
 _INSERT_REQUEST = (
@@ -47,21 +48,10 @@ _SETTLE_ATTEMPT = """
         response_id = excluded.response_id
     WHERE attempts.state = 'open'
 """
-_ADD_TO_ROLLUP = """
-    INSERT INTO rollup (hour, profile, rule, rule_hash, kind, provider, model, client, key, requests, input, cache_read,
-        cache_write, output, reasoning, no_usage, cost_nano_usd, list_nano_usd, unpriced, errors, fallbacks)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (profile, hour, rule_hash, rule, kind, provider, model, client, key) DO UPDATE SET
-        requests = requests + excluded.requests, input = input + excluded.input,
-        cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
-        output = output + excluded.output, reasoning = reasoning + excluded.reasoning,
-        no_usage = no_usage + excluded.no_usage, cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd,
-        list_nano_usd = list_nano_usd + excluded.list_nano_usd, unpriced = unpriced + excluded.unpriced,
-        errors = errors + excluded.errors, fallbacks = fallbacks + excluded.fallbacks
-"""
 _SEE_RULE = """
     INSERT INTO rules (profile, rule_hash, rule, first_ms, last_ms) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (profile, rule_hash) DO UPDATE SET rule = excluded.rule, last_ms = max(last_ms, excluded.last_ms)
+    ON CONFLICT (profile, rule_hash) DO UPDATE SET rule = excluded.rule,
+        first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)
 """
 _SET_FACTS = "UPDATE requests SET facts = ?, estimated_input = coalesce(?, estimated_input) WHERE id = ?"
 
@@ -124,6 +114,20 @@ ROLLUP_SUMS = (
 )
 
 
+def _add_to(table: str, unit: str) -> str:
+    """Add lines to a table of sums, whose rows are told apart by ``unit`` (hour or day) and the rest of the key."""
+    keys = (unit, *RollupKey._fields[1:])
+    return (
+        f"INSERT INTO {table} ({', '.join((*keys, *ROLLUP_SUMS))}) "
+        f"VALUES ({', '.join('?' * (len(keys) + len(ROLLUP_SUMS)))}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+        + ", ".join(f"{name} = {name} + excluded.{name}" for name in ROLLUP_SUMS)
+    )
+
+
+_ADD_TO_HOURS = _add_to("rollup", "hour")
+_ADD_TO_DAYS = _add_to("rollup_day", "day")
+
+
 def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     """Write a batch in one transaction; on an error nothing of it is written and the error is raised.
 
@@ -140,7 +144,10 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
                 _settle(connection, record, sums, seen_rules)
             else:
                 connection.execute(_SET_FACTS, (record.facts, record.estimated_input, record.request_id))
-        connection.executemany(_ADD_TO_ROLLUP, ((*key, *values) for key, values in sums.items()))
+        connection.executemany(_ADD_TO_HOURS, ((*key, *values) for key, values in sums.items()))
+        connection.executemany(
+            _ADD_TO_DAYS, ((key.hour // HOURS_A_DAY, *key[1:], *values) for key, values in sums.items())
+        )
         connection.executemany(
             _SEE_RULE, ((profile, rule_hash, rule, ms, ms) for (profile, rule_hash), (rule, ms) in seen_rules.items())
         )
