@@ -2,10 +2,10 @@
 
 A settings file never holds a key, only a reference (``CredentialSpec``); ``Credentials`` follows the reference when a
 request needs the key and gives a ``Secret``, which shows itself nowhere unless it is asked to. The counterpart that
-puts a secret into a request's headers is ``catalog.auth_headers``.
+puts a secret into a request's headers is ``addresses.auth_headers``.
 
-No message of this module holds a key, a part of one, or text that could be one: a person who pastes a key into the wrong
-place must not find it in a log afterwards.
+No message of this module holds a key, a part of one, or text that could be one: a person who pastes a key into the
+wrong place must not find it in a log afterwards.
 """
 
 from __future__ import annotations
@@ -209,9 +209,9 @@ class _Memory:
 class Credentials:
     """Follows references to keys, for one profile; ``for_profile`` gives another profile's view with the same memory.
 
-    ``environ`` is the server's environment, ``dotenv`` the profile's ``.env``: a variable is taken from the first that has
-    it with a value. ``allow_commands`` must only be true for settings from the user's own home: a repository that is merely
-    served must not be able to run programs.
+    ``environ`` is the server's environment, ``dotenv`` the profile's ``.env``: a variable is taken from the first that
+    has it with a value. ``allow_commands`` must only be true for settings from the user's own home: a repository that
+    is merely served must not be able to run programs.
     """
 
     __slots__ = ("_allow_commands", "_clock", "_dotenv", "_environ", "_memory")
@@ -242,8 +242,8 @@ class Credentials:
     async def resolve(self, spec: CredentialSpec) -> Secret:
         """The key. Raises ``CredentialMissing`` saying where it was looked for and what to do.
 
-        A variable costs a lookup, a file a ``stat`` (it is read again when it changed); commands and keyring entries are
-        asked at most every 5 minutes, and after a failure at most every 15 seconds.
+        A variable costs a lookup, a file a ``stat`` (it is read again when it changed); commands and keyring entries
+        are asked at most every 5 minutes, and after a failure at most every 15 seconds.
         """
         match spec.kind:
             case "env":
@@ -264,7 +264,7 @@ class Credentials:
         return True
 
     def why_missing(self, spec: CredentialSpec) -> str | None:
-        """The text ``resolve`` would fail with, as far as that is known without asking a keyring or running anything."""
+        """What ``resolve`` would fail with, as far as that is known without asking a keyring or running anything."""
         if not spec.has_key:
             return None
         if spec.kind in ("keyring", "command"):
