@@ -1,0 +1,1 @@
+"""What ``scripts/bench`` is made of: payloads, fake provider, bare proxy, load generator, processes, tables."""

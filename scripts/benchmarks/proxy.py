@@ -1,0 +1,213 @@
+"""The benchmark of whole requests: cells of payload and concurrency, targets interleaved, medians over rounds."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import targets
+from benchmarks.payloads import Payload, every_payload
+from benchmarks.processes import Worker, allow_many_files, cores, environment
+from benchmarks.targets import Target
+
+PROXIES = ("bare aiohttp", "router")
+Sample = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kind of load. Streams have ``deltas``, ``delay_ms`` apart; ``once`` sends one request a client."""
+
+    name: str
+    payload: str
+    clients: int
+    deltas: int | None = None
+    delay_ms: float = 0.0
+    direct: bool = False  # also measured without a proxy
+    once: bool = False
+    ramp_s: float = 0.0
+
+
+CELLS = (
+    Cell("small, 1 client", "small", 1, direct=True),
+    Cell("agent, 1 client", "agent", 1, direct=True),
+    Cell("huge, 1 client", "huge", 1, direct=True),
+    Cell("small, 16 clients", "small", 16),
+    Cell("agent, 16 clients", "agent", 16),
+    Cell("huge, 4 clients", "huge", 4),
+    Cell("stream, 1 client", "stream", 1, deltas=200, delay_ms=5, direct=True),
+    Cell("stream, 16 clients", "stream", 16, deltas=200, delay_ms=5),
+)
+MANY = Cell("1000 streams", "stream", 1000, deltas=60, delay_ms=200, direct=True, once=True, ramp_s=4.0)
+
+
+@dataclass(slots=True)
+class Results:
+    """Samples by cell and target, in the order of the rounds."""
+
+    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    idle_mb: dict[str, float] = field(default_factory=dict)
+
+    def values(self, cell: str, target: str, key: str) -> list[float]:
+        """``key`` may lead into a table: ``whole_ms.p50``. Samples that lack it are left out."""
+        found = (dig(sample, key) for sample in self.samples.get((cell, target), ()))
+        return [value for value in found if value is not None]
+
+    def median(self, cell: str, target: str, key: str) -> float | None:
+        values = self.values(cell, target, key)
+        return statistics.median(values) if values else None
+
+    def across(
+        self, cell: str, key: str, one: str, other: str, combine: Callable[[float, float], float]
+    ) -> float | None:
+        """The median over rounds of two targets' values combined: neighbours in time are compared, not medians."""
+        pairs = zip(self.values(cell, one, key), self.values(cell, other, key), strict=False)
+        combined = [combine(a, b) for a, b in pairs if b]
+        return statistics.median(combined) if combined else None
+
+    def ratio(self, cell: str, key: str, one: str, other: str) -> float | None:
+        return self.across(cell, key, one, other, lambda a, b: a / b)
+
+    def added(self, cell: str, key: str, one: str, other: str = "direct") -> float | None:
+        return self.across(cell, key, one, other, lambda a, b: a - b)
+
+    def worst(self, target: str, key: str) -> float | None:
+        values = [value for cell, name in self.samples if name == target for value in self.values(cell, name, key)]
+        return max(values, default=None)
+
+
+def dig(sample: Sample, key: str) -> float | None:
+    value: Any = sample
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+class Bench:
+    """The running processes of one benchmark."""
+
+    def __init__(self, folder: Path, peers: Sequence[str], *, with_router: bool, provider_port: int) -> None:
+        allow_many_files()
+        load_core, server_core = cores()
+        self.pinned = load_core is not None
+        self.folder = folder
+        self.results = Results()
+        self._sent_to_router = 0
+        self._payloads = every_payload()
+        env = environment()
+        provider = ("benchmarks.provider", str(provider_port))
+        self.provider = Worker(*provider, core=load_core, log=folder / "provider.log", env=env)
+        self.load = Worker("benchmarks.load", core=load_core, log=folder / "load.log", env=env)
+        port = self.provider.ready["port"]
+        self.targets: list[Target] = [targets.direct(port), targets.bare(port, folder=folder, core=server_core)]
+        if with_router:
+            self.targets.append(targets.router(port, folder=folder, core=server_core))
+        for description in peers:
+            self.targets.append(targets.peer(description))
+        for target in self.targets:
+            if target.meter and (idle := target.meter.peak_mb()):
+                self.results.idle_mb[target.name] = idle
+
+    def run(self, cells: Iterable[Cell], *, rounds: int, seconds: float) -> None:
+        """Every target within every cell within every round, the order turning from round to round."""
+        for number in range(rounds):
+            for cell in cells:
+                measured = [target for target in self.targets if target.name != "direct" or cell.direct]
+                turn = number % len(measured)
+                for target in measured[turn:] + measured[:turn]:
+                    if number == 0 and not cell.once:
+                        self._send(cell, target, min(0.4, seconds))
+                    sample = self._measure(cell, target, seconds)
+                    self.results.samples.setdefault((cell.name, target.name), []).append(sample)
+                    say(f"round {number + 1}/{rounds}  {cell.name:20s} {target.name:14s} {brief(sample)}")
+
+    def _measure(self, cell: Cell, target: Target, seconds: float) -> Sample:
+        if target.stalls:
+            target.stalls.longest_ms()
+        if target.meter:
+            target.meter.start()
+        sample = self._send(cell, target, seconds)
+        sample["requests_s"] = sample["requests"] / sample["seconds"]
+        if target.meter:
+            target.meter.settle()
+            sample["cpu_ms"] = target.meter.cpu_ms()
+            sample["peak_mb"] = target.meter.peak_mb()
+            if sample["cpu_ms"] is not None:
+                sample["cpu_ms_per_request"] = sample["cpu_ms"] / max(1, sample["requests"])
+                sample["cpu_ms_per_delta"] = sample["cpu_ms"] / sample["deltas"] if sample["deltas"] else None
+        if target.stalls:
+            sample["stall_ms"] = target.stalls.longest_ms()
+        return sample
+
+    def _send(self, cell: Cell, target: Target, seconds: float) -> Sample:
+        payload: Payload = self._payloads[cell.payload]
+        before = self.provider.ask(deltas=cell.deltas or 0, delay_ms=cell.delay_ms)["requests"]
+        sample = self.load.ask(
+            port=target.port,
+            path=target.prefix + payload.path,
+            payload=cell.payload,
+            clients=cell.clients,
+            seconds=seconds if not cell.once else 60.0,
+            max_requests=cell.clients if cell.once else 1_000_000,
+            headers=target.headers,
+            deltas=cell.deltas,
+            ramp_s=cell.ramp_s,
+        )
+        seen = self.provider.ask()["requests"] - before
+        if target.name == "router":
+            self._sent_to_router += sample["started"]
+        where = f"{cell.name}, {target.name}"
+        if sample["errors"]:
+            self.results.errors.append(f"{where}: {sample['errors']} errors; the first: {sample['first_error']}")
+        elif seen != sample["requests"]:
+            self.results.errors.append(f"{where}: {sample['requests']} answers, but the provider saw {seen} requests")
+        return sample
+
+    def stop(self) -> None:
+        for target in self.targets:
+            self.results.errors += target.stop()
+        self.load.stop()
+        self.provider.stop()
+        if any(target.name == "router" for target in self.targets):
+            self.results.errors += targets.ledger_problems(self.folder / "home", self._sent_to_router)
+
+
+def measure(
+    *, rounds: int, seconds: float, many: bool, peers: Sequence[str], with_router: bool, provider_port: int
+) -> Results:
+    """The whole benchmark in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="router-bench-") as name:
+        bench = Bench(Path(name), peers, with_router=with_router, provider_port=provider_port)
+        if not bench.pinned:
+            say("only one core, or no pinning here: server, load and provider disturb each other")
+        try:
+            bench.run(CELLS, rounds=rounds, seconds=seconds)
+            if many:
+                bench.run([MANY], rounds=min(2, rounds - 1) or 1, seconds=0)
+        finally:
+            bench.stop()
+        return bench.results
+
+
+def brief(sample: Sample) -> str:
+    """One line for a person who waits."""
+    parts = [f"{sample['requests_s']:9.1f} req/s"]
+    for label, key in (("p50", "whole_ms.p50"), ("p99", "whole_ms.p99"), ("first delta", "first_delta_ms.p50")):
+        if (value := dig(sample, key)) is not None:
+            parts.append(f"{label} {value:.2f} ms")
+    for label, key in (("cpu", "cpu_ms_per_request"), ("stall", "stall_ms")):
+        if (value := dig(sample, key)) is not None:
+            parts.append(f"{label} {value:.2f} ms")
+    if sample["errors"]:
+        parts.append(f"{sample['errors']} ERRORS")
+    return "  ".join(parts)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
