@@ -12,9 +12,7 @@ from typing import Literal
 from router.wire.usage import Usage
 
 Kind = Literal["generate", "count", "embed", "other"]
-Outcome = Literal[
-    "ok", "client-error", "upstream-error", "refused", "client-gone", "partial", "drained", "interrupted"
-]
+Outcome = Literal["ok", "client-error", "upstream-error", "refused", "client-gone", "partial", "drained", "interrupted"]
 Role = Literal["primary", "retry", "fallback", "draft", "verifier"]
 
 

@@ -53,7 +53,11 @@ _SEE_RULE = """
     ON CONFLICT (profile, rule_hash) DO UPDATE SET rule = excluded.rule,
         first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)
 """
-_SET_FACTS = "UPDATE requests SET facts = ?, estimated_input = coalesce(?, estimated_input) WHERE id = ?"
+_SET_FACTS = """
+    UPDATE requests SET facts = ?, estimated_input = coalesce(?, estimated_input),
+        conversation = coalesce(?, conversation)
+    WHERE id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Annotate:
     request_id: str
     facts: str
     estimated_input: int | None = None
+    conversation: str | None = None
 
 
 Record = Begin | Settle | Annotate
@@ -143,7 +148,9 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
             elif isinstance(record, Settle):
                 _settle(connection, record, sums, seen_rules)
             else:
-                connection.execute(_SET_FACTS, (record.facts, record.estimated_input, record.request_id))
+                connection.execute(
+                    _SET_FACTS, (record.facts, record.estimated_input, record.conversation, record.request_id)
+                )
         connection.executemany(_ADD_TO_HOURS, ((*key, *values) for key, values in sums.items()))
         connection.executemany(
             _ADD_TO_DAYS, ((key.hour // HOURS_A_DAY, *key[1:], *values) for key, values in sums.items())
@@ -164,7 +171,9 @@ def _begin(connection: sqlite3.Connection, record: Begin) -> None:
     connection.execute(_INSERT_REQUEST, tuple([getattr(intent, name) for name in _INTENT_COLUMNS]))
     a = record.attempt
     if a is not None:
-        connection.execute(_INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms))
+        connection.execute(
+            _INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms)
+        )
 
 
 def _settle(

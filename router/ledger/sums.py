@@ -1,0 +1,219 @@
+"""The queries behind a report: sums of one profile's requests, grouped by any dimensions.
+
+Each gives ``(number of the stretch, the dimensions' columns, amounts)``; what a row is called is decided in
+``reports.py``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, get_args
+
+from router.ledger.periods import Cut, Stretch
+from router.ledger.rule_rows import SeenRule
+
+Dimension = Literal["rule", "model", "provider", "profile", "day", "client", "key", "tag", "conversation"]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+
+LATENCY_SAMPLE = 100_000  # the latest requests of a profile's period that p50 and p95 are taken from
+
+# The same expressions serve the sums' tables and the requests. The day is the stretch, the profile a constant.
+_COLUMNS: dict[Dimension, tuple[str, ...]] = {
+    "rule": ("r.rule_hash", "r.rule"),
+    "model": ("ifnull(r.model, '')",),
+    "provider": ("ifnull(r.provider, '')",),
+    "profile": (),
+    "day": (),
+    "client": ("r.client",),
+    "key": ("ifnull(r.key, '')",),
+    "tag": ("ifnull(r.tags, '')",),
+    "conversation": ("ifnull(r.conversation, '')",),
+}
+_ONLY_IN_REQUESTS = frozenset({"tag", "conversation"})
+_COUNTED = "r.kind IN ('generate', 'embed')"
+_SETTLED = f"{_COUNTED} AND r.state = 'settled'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over requests. Unknown amounts are not in them: ``no_usage`` and ``unpriced`` say how many are left out.
+
+    ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
+    """
+
+    requests: int = 0
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    no_usage: int = 0
+    cost_nano_usd: int = 0
+    list_nano_usd: int = 0
+    unpriced: int = 0
+    errors: int = 0
+    fallbacks: int = 0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+    @property
+    def tokens_in(self) -> int:
+        """All input: fresh, read from a cache and written to one."""
+        return self.input + self.cache_read + self.cache_write
+
+
+_NAMES = tuple(f.name for f in fields(Sums))
+_OF_SUMS = ", ".join(f"sum(r.{name})" for name in _NAMES)
+# One request's part in each, as ``writing.rollup_amounts`` has it.
+_OF_REQUESTS = ", ".join(
+    f"ifnull(sum({amount}), 0)"
+    for amount in (
+        "1",
+        "r.input",
+        "r.cache_read",
+        "ifnull(r.cache_write, 0) + ifnull(r.cache_write_1h, 0)",
+        "r.output",
+        "r.reasoning",
+        "r.attempts > 0 AND r.input IS NULL AND r.output IS NULL",
+        "r.cost_nano_usd",
+        "r.list_nano_usd",
+        "r.attempts > 0 AND r.cost_nano_usd IS NULL",
+        "r.outcome NOT IN ('ok', 'client-gone')",
+        "r.attempts > 1",
+    )
+)
+
+
+class Latency(NamedTuple):
+    """How long answered requests took in all, and how many of them (the latest) were looked at."""
+
+    p50_ms: float
+    p95_ms: float
+    requests: int
+
+
+class DraftSums(NamedTuple):
+    """Drafts of cascades: all, those thrown away, and what the latter cost."""
+
+    drafts: int = 0
+    rejected: int = 0
+    waste_nano_usd: int = 0
+
+    def plus(self, other: DraftSums) -> DraftSums:
+        return DraftSums(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One profile's requests within ``stretches`` (milliseconds), which ``cut`` is the division of."""
+
+    profile: str
+    by: tuple[Dimension, ...]
+    stretches: Sequence[Stretch]
+    cut: Cut
+
+    @property
+    def columns(self) -> list[str]:
+        """The dimensions' columns, in their order; a rule has two."""
+        return [column for dimension in self.by for column in _COLUMNS[dimension]]
+
+
+Group = tuple[int, tuple[str, ...]]  # number of the stretch, values of the columns
+
+
+def sums(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, Sums]]:
+    """The sums of each group, in several parts: they are to be added up."""
+    if _ONLY_IN_REQUESTS.isdisjoint(query.by):
+        parts = (
+            ("rollup_day", "day", _COUNTED, _OF_SUMS, query.cut.days),
+            ("rollup", "hour", _COUNTED, _OF_SUMS, query.cut.hours),
+            ("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.cut.requests),
+        )
+    else:
+        parts = (("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.stretches),)
+    for table, unit, condition, amounts, stretches in parts:
+        if stretches:
+            text = (
+                f"{_with(stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, {amounts} "
+                f"FROM stretch CROSS JOIN {table} r WHERE r.profile = ? AND r.{unit} >= since AND r.{unit} < until "
+                f"AND {condition} {_group_by(query)}"
+            )
+            width = 1 + len(query.columns)
+            for row in connection.execute(text, (query.profile,)):
+                yield (row[0], row[1:width]), Sums(*row[width:])
+
+
+def durations(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[int, tuple[str, ...], float]]:
+    """``(time_ms, columns, duration_ms)`` of the latest answered requests."""
+    since, until = query.stretches[0].since, query.stretches[-1].until
+    text = (
+        f"SELECT {', '.join(['r.time_ms', *query.columns])}, r.duration_ms FROM requests r WHERE r.profile = ? "
+        f"AND r.time_ms >= ? AND r.time_ms < ? AND {_SETTLED} AND r.outcome = 'ok' AND r.duration_ms IS NOT NULL "
+        "ORDER BY r.time_ms DESC LIMIT ?"
+    )
+    for row in connection.execute(text, (query.profile, since, until, LATENCY_SAMPLE)):
+        yield row[0], row[1:-1], row[-1]
+
+
+def percentiles(values: list[float]) -> Latency | None:
+    """Median and 95th percentile by nearest rank."""
+    if not values:
+        return None
+    values = sorted(values)
+
+    def at(percent: int) -> float:
+        return values[max(0, -(-len(values) * percent // 100) - 1)]
+
+    return Latency(at(50), at(95), len(values))
+
+
+def drafts(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, DraftSums]]:
+    """The drafts of each group. One was rejected if the request went on to a verifier."""
+    if not query.stretches:
+        return
+    rejected = "EXISTS (SELECT 1 FROM attempts v WHERE v.request_id = d.request_id AND v.role = 'verifier')"
+    text = (
+        f"{_with(query.stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, count(*), sum({rejected}), "
+        f"ifnull(sum(CASE WHEN {rejected} THEN d.cost_nano_usd END), 0) "
+        "FROM attempts d INDEXED BY attempts_draft CROSS JOIN requests r ON r.id = d.request_id CROSS JOIN stretch "
+        "WHERE d.role = 'draft' AND r.profile = ? AND r.time_ms >= since AND r.time_ms < until "
+        f"AND {_SETTLED} {_group_by(query)}"
+    )
+    for row in connection.execute(text, (query.profile,)):
+        yield (row[0], row[1:-3]), DraftSums(*row[-3:])
+
+
+def seen_rules(connection: sqlite3.Connection, profile: str) -> dict[str, SeenRule]:
+    """Every rule's meaning that was ever used, by its hash."""
+    rows = connection.execute("SELECT rule_hash, rule, first_ms, last_ms FROM rules WHERE profile = ?", (profile,))
+    return {rule_hash: SeenRule(*rest) for rule_hash, *rest in rows}
+
+
+def profiles(connection: sqlite3.Connection) -> list[str]:
+    """The profiles with requests, by name; one look-up each, however many rows there are."""
+    rows = connection.execute(
+        "WITH RECURSIVE name(x) AS (SELECT min(profile) FROM rollup_day UNION ALL "
+        "SELECT (SELECT min(profile) FROM rollup_day WHERE profile > x) FROM name WHERE x IS NOT NULL) "
+        "SELECT x FROM name WHERE x IS NOT NULL"
+    )
+    return [profile for (profile,) in rows]
+
+
+def hours(connection: sqlite3.Connection, profile: str) -> tuple[int, int] | None:
+    """The first and the last hour (since 1970) in which a request of the profile was made."""
+    row = connection.execute(
+        "SELECT (SELECT min(hour) FROM rollup WHERE profile = ?1), (SELECT max(hour) FROM rollup WHERE profile = ?1)",
+        (profile,),
+    ).fetchone()
+    return None if row[0] is None else (row[0], row[1])
+
+
+def _with(stretches: Sequence[Stretch]) -> str:
+    return f"WITH stretch(number, since, until) AS (VALUES {', '.join(str(tuple(map(int, s))) for s in stretches)})"
+
+
+def _group_by(query: Query) -> str:
+    return f"GROUP BY {', '.join(str(n + 1) for n in range(1 + len(query.columns)))}"

@@ -1,0 +1,124 @@
+"""The door: every request of every listener comes in here, is checked from its head alone, and goes to what serves it.
+
+Order matters: request target, URL, Host and Origin, profile, key, size; the body is not touched before all of them agree.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from router.errors import MethodNotAllowed, NotFound, Refused, RouterError, Unavailable, UpgradeRequired
+from router.server import pages, replies
+from router.server.admission import check_body_head, check_target
+from router.server.endpoints import Endpoint, EndpointKind, resolve
+from router.server.exchange import Exchange
+from router.server.passing import PassOn, fetch_response
+from router.server.services import DRAINING, Services
+from router.server.tenant import Tenant
+from router.server.tenants import Tenants
+
+log = logging.getLogger("router.server")
+
+Page = Callable[[Services, Tenants, Tenant | None, web.BaseRequest, Endpoint], Awaitable[web.Response]]
+
+# What needs no key: everything else does where the profile asks for one.
+_KEYLESS: frozenset[EndpointKind] = frozenset({"root", "health"})
+_WITHOUT_PROFILE: frozenset[EndpointKind] = frozenset({"root", "health", "metrics"})
+_PAGES: Mapping[EndpointKind, Page] = {
+    "root": pages.root,
+    "health": pages.health,
+    "stats": pages.stats,
+    "metrics": pages.metrics,
+    "models": pages.models,
+    "model": pages.model,
+}
+
+
+class Front:
+    """The handler of one listener. ``own`` is the profile whose port it is; None on the main listener."""
+
+    def __init__(self, services: Services, tenants: Tenants, own: str | None = None) -> None:
+        self._services = services
+        self._tenants = tenants
+        self._own = own
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one request. An error of ours is answered in the client's format and logged; it ends nothing else."""
+        endpoint: Endpoint | None = None
+        try:
+            check_target(request)
+            endpoint = resolve(request.raw_path.partition("?")[0], prefixed=self._own is None)
+            return await self._serve(request, endpoint)
+        except Refused as error:
+            self._services.refused_early += 1
+            reply = replies.refusal(error, endpoint.api if endpoint else None)
+            if request.can_read_body:
+                reply.force_close()  # the body was not wanted; don't read it all just to throw it away
+            return reply
+        except Exception:
+            log.exception("a request failed inside the router")
+            return replies.error_reply(
+                500, "internal", "internal error of the router; its log has the details", endpoint.api if endpoint else None
+            )
+
+    async def _serve(self, request: web.BaseRequest, endpoint: Endpoint) -> web.StreamResponse:
+        services = self._services
+        services.hosts.check(request.headers)
+        if request.method == "OPTIONS":
+            return _preflight(services, request)
+        if endpoint.kind == "unknown":
+            raise NotFound("no such path here")
+        if request.method not in endpoint.methods:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                raise UpgradeRequired("WebSocket is not served here; use POST")
+            raise MethodNotAllowed(f"use {' or '.join(endpoint.methods)} here")
+        tenant = self._tenants.find(self._own or endpoint.profile, own=self._own is not None)
+        if tenant is None and (endpoint.profile is not None or endpoint.kind not in _WITHOUT_PROFILE):
+            raise NotFound(self._tenants.why_missing(endpoint.profile))
+        admitted = None
+        if tenant is not None and endpoint.kind not in _KEYLESS:
+            admitted = services.keys.admit(
+                request.headers,
+                profile=tenant.name,
+                required=tenant.keys_required(loopback=services.loopback),
+                fixed_key_hash=await _fixed_key(tenant),
+            )
+        page = _PAGES.get(endpoint.kind)
+        if page is not None:
+            return await page(services, self._tenants, tenant, request, endpoint)
+        assert tenant is not None and admitted is not None
+        if services.draining:
+            raise Unavailable(DRAINING, retry_after_s=1)
+        check_body_head(request, services.max_body)
+        if endpoint.kind == "response":
+            return await fetch_response(services, tenant, endpoint, admitted, request)
+        kind = PassOn if endpoint.kind == "other" else Exchange
+        return await kind(services, tenant, endpoint, admitted, request).run()
+
+
+async def _fixed_key(tenant: Tenant) -> str | None:
+    try:
+        return await tenant.fixed_key_hash()
+    except RouterError as error:
+        raise Unavailable(f"the key of [auth] key can't be read: {error}") from error
+
+
+def _preflight(services: Services, request: web.BaseRequest) -> web.Response:
+    """Answer a browser's question before a cross-origin call; only named origins get a yes."""
+    origin = request.headers.get("Origin")
+    if not services.hosts.allows_origin(origin):
+        raise MethodNotAllowed("OPTIONS is answered only to the origins of [server] origins")
+    assert origin is not None
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": "GET, POST, DELETE",
+            "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", "content-type"),
+            "Access-Control-Max-Age": "600",
+            "Vary": "Origin",
+        },
+    )

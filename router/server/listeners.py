@@ -1,0 +1,175 @@
+"""Listening sockets, and what aiohttp's connections need to be safe on them.
+
+aiohttp has no deadline for a request's head, echoes bad bytes in its own error page and takes absolute request targets;
+``Connection`` mends the first two, ``admission.py`` the third. One ``Listener`` is one address; the main one serves all
+profiles by path prefix, a profile with a port has one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from router.errors import ListenError
+
+log = logging.getLogger("router.server")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+HEAD_S = 10.0  # from the first byte of a head (or the connection) to its last
+KEEPALIVE_S = 75.0
+LINGER_S = 2.0  # how long to read on after answering a request whose body was not wanted
+READ_BUFFER = 2**16
+BACKLOG = 1024
+
+
+class Connection(RequestHandler):
+    """One client connection: closed when a head doesn't arrive in time."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._current_request is None:
+            # Between requests: either a whole head has arrived now, or its first part.
+            if self._messages:
+                self._disarm()
+            elif self._head_timer is None:
+                self._arm()
+
+    def _arm(self) -> None:
+        self._head_timer = asyncio.get_running_loop().call_later(HEAD_S, self._head_late)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self._current_request is None:
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, or what we failed at, without repeating a byte of it."""
+        if status >= 500:
+            log.error("a request failed inside the router", exc_info=exc)
+        text = "bad HTTP request\n" if status < 500 else "internal error of the router\n"
+        response = web.Response(status=status, text=text)
+        response.force_close()
+        return response
+
+
+class Gate(web.Server):
+    """Makes our connections instead of aiohttp's own.
+
+    aiohttp falls back to defaults in silence when an option is unknown to it; made here, an unknown option is an error.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__(handler, handler_cancellation=True)
+        self._options: dict[str, Any] = {
+            "keepalive_timeout": KEEPALIVE_S,
+            "access_log": None,
+            "logger": log,
+            "max_line_size": 8190,
+            "max_field_size": 16380,
+            "max_headers": 100,
+            "lingering_time": LINGER_S,
+            "read_bufsize": READ_BUFFER,
+            "auto_decompress": False,
+        }
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop, **self._options)
+
+    def _make_request(
+        self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
+
+
+class Listener:
+    """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections."""
+
+    def __init__(self, host: str, port: int, handler: Handler) -> None:
+        self.host = host
+        self.port = port
+        self._handler = handler
+        self._gate: Gate | None = None
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self) -> None:
+        """Raises ListenError naming the address; never takes another port than the one asked for (0: any)."""
+        loop = asyncio.get_running_loop()
+        self._gate = Gate(self._handler)
+        for sock in bind(self.host, self.port):
+            self._servers.append(await loop.create_server(self._gate, sock=sock, backlog=BACKLOG))
+        self.port = self._servers[0].sockets[0].getsockname()[1]
+
+    @property
+    def base_url(self) -> str:
+        """The address as a client types it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host
+        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+
+    def stop(self) -> None:
+        """Accept no more connections and close the idle ones; requests under way go on."""
+        for server in self._servers:
+            server.close()
+        if self._gate is not None:
+            self._gate.pre_shutdown()
+
+    async def close(self) -> None:
+        """End everything on this address."""
+        self.stop()
+        if self._gate is not None:
+            await self._gate.shutdown(timeout=1.0)
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets for every address of ``host``. Raises ListenError."""
+    try:
+        addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ListenError(f"{host!r} is not an address of this machine: {error.strerror}") from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(addresses):
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        reason = error.strerror or str(error)
+        raise ListenError(
+            f"can't listen on {host}:{port}: {reason.lower()}; choose another with --port, or stop what uses it"
+        ) from error
+    return sockets

@@ -1,0 +1,160 @@
+"""The router's own endpoints beside the models' APIs: health, stats, metrics, the list of models."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from router.errors import NotFound
+from router.ledger.reports import Reader
+from router.profile.profile import Profile
+from router.server import replies
+from router.server.endpoints import Endpoint
+from router.server.services import Services
+from router.server.tenant import Tenant
+
+if TYPE_CHECKING:
+    from router.server.tenants import Tenants
+
+# Clients compare a model's age; the time at which a name of ours came to be means nothing, so it is fixed.
+CREATED = 1_700_000_000
+CREATED_AT = "2023-11-14T22:13:20Z"
+
+
+async def root(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """Agents knock here before their first request; any 200 will do."""
+    return replies.json_reply({"router": services.version})
+
+
+async def health(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """``healthy``, or ``degraded`` with the problems. Needs no key, so it says nothing that a stranger shouldn't read."""
+    shown = [tenant] if tenant is not None else list(tenants)
+    problems = [] if tenant is not None else list(tenants.broken_names())
+    profiles: dict[str, Any] = {}
+    for one in shown:
+        of_profile = one.problem_lines()
+        profiles[one.name] = {"status": "degraded" if of_profile else "healthy", "problems": of_profile}
+    for name in problems:
+        profiles[name] = {"status": "down", "problems": tenants.problem_lines(name)}
+    server = services_problems(services)
+    degraded = bool(server) or any(entry["problems"] for entry in profiles.values())
+    answer = {
+        "status": "draining" if services.draining else "degraded" if degraded else "healthy",
+        "version": services.version,
+        "uptime_seconds": round(time.monotonic() - services.started),
+        "profiles": profiles,
+        "problems": server,
+    }
+    return replies.json_reply(answer, status=503 if services.draining else 200)
+
+
+def services_problems(services: Services) -> list[str]:
+    """What is wrong with the server itself."""
+    problems = []
+    if services.ledger.failing is not None:
+        problems.append(f"the ledger can't be written: {services.ledger.failing}")
+    if services.ledger.lost:
+        problems.append(f"{services.ledger.lost} ledger records were lost")
+    return problems
+
+
+async def stats(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """Totals of one profile since its first request, in all and per rule."""
+    assert tenant is not None
+    reader = Reader(services.ledger.path, time_limit_s=2.0)
+    summary = await asyncio.to_thread(reader.stats, tenant.name)
+    return replies.json_reply({**summary, "uptime_seconds": round(time.monotonic() - services.started)})
+
+
+async def metrics(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """Prometheus text. On loopback for everyone on this machine, elsewhere with ``[server] metrics-key``."""
+    tenants.check_metrics_key(request.headers)
+    lines = [
+        "# TYPE router_requests_total counter",
+        *(f'router_requests_total{{profile="{one.name}"}} {one.requests}' for one in tenants),
+        "# TYPE router_requests_active gauge",
+        f"router_requests_active {len(services.active)}",
+        "# TYPE router_ledger_waiting gauge",
+        f"router_ledger_waiting {services.ledger.waiting}",
+        "# TYPE router_ledger_spilled_total counter",
+        f"router_ledger_spilled_total {services.ledger.spilled}",
+        "# TYPE router_ledger_lost_total counter",
+        f"router_ledger_lost_total {services.ledger.lost}",
+        "# TYPE router_refused_early_total counter",
+        f"router_refused_early_total {services.refused_early}",
+        "# TYPE router_facts_skipped_total counter",
+        f"router_facts_skipped_total {services.annotator.skipped}",
+        "# TYPE router_log_lines_dropped_total counter",
+        f"router_log_lines_dropped_total {services.log.dropped}",
+    ]
+    return web.Response(text="\n".join(lines) + "\n", content_type="text/plain", headers=replies.NO_STORE)
+
+
+async def models(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """The names a client may ask this profile for, in the shape its headers ask for."""
+    assert tenant is not None
+    names = list(model_names(tenant.profile))
+    headers = request.headers
+    if "anthropic-version" in headers:
+        data = [_anthropic_model(name) for name in names]
+        ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+        return replies.json_reply({"data": data, "has_more": False, **ends})
+    if _wants_gemini(request):
+        return replies.json_reply({"models": [_gemini_model(name) for name in names]})
+    return replies.json_reply({"object": "list", "data": [_openai_model(name) for name in names]})
+
+
+async def model(
+    services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
+) -> web.Response:
+    """One of the names of ``models``."""
+    assert tenant is not None
+    name = endpoint.rest
+    if name not in model_names(tenant.profile):
+        raise NotFound("this profile lists no such model; any name may still be asked for, rules decide where it goes")
+    if "anthropic-version" in request.headers:
+        return replies.json_reply(_anthropic_model(name))
+    return replies.json_reply(_gemini_model(name) if _wants_gemini(request) else _openai_model(name))
+
+
+def model_names(profile: Profile) -> Iterable[str]:
+    """Aliases, then ``provider:model`` of the targets, then the names that rules ask for by ``model-equals``; each once."""
+    routes = profile.routes
+    names = [*routes.aliases]
+    names += [f"{target.provider}:{target.model}" for target in routes.targets() if target.model]
+    names += routes.requested_names()
+    return dict.fromkeys(names)
+
+
+def _wants_gemini(request: web.BaseRequest) -> bool:
+    return "x-goog-api-key" in request.headers or "/v1beta/" in request.raw_path
+
+
+def _openai_model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "router"}
+
+
+def _anthropic_model(name: str) -> dict[str, object]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": CREATED_AT}
+
+
+def _gemini_model(name: str) -> dict[str, object]:
+    return {
+        "name": f"models/{name}",
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }

@@ -1,0 +1,108 @@
+"""Passing a provider's event stream on to the client.
+
+Until the stream is *committed* (its first content), what arrives is held back, so that a broken start can still become an
+ordinary error or go elsewhere; nothing has been promised to the client yet. From then on bytes pass as they arrive, and a
+stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from router.errors import UpstreamError
+from router.health import classes
+from router.upstream.client import UpstreamReply
+from router.wire.codec import StreamTap
+
+HOLD_BYTES = 2**16  # a stream that is still without content after this much is let through all the same
+
+Settle = Callable[[], Awaitable[None]]
+
+
+class StreamRelay:
+    """One stream, from the provider's reply to the client's. ``open`` up to the commit, then ``run`` to the end."""
+
+    def __init__(self, reply: UpstreamReply, tap: StreamTap, *, idle_s: float) -> None:
+        self._reply = reply
+        self._tap = tap
+        self._idle_s = idle_s
+        self._held: list[bytes] = []
+        self._final = b""
+        self._at_end = False
+
+    async def open(self) -> None:
+        """Read up to the first content. Raises UpstreamError (broken-start) if the stream fails before it.
+
+        The caller bounds the wait.
+        """
+        tap, size = self._tap, 0
+        while not (tap.committed or tap.ended or tap.failed) and size < HOLD_BYTES:
+            try:
+                chunk = await self._reply.chunk()
+            except UpstreamError as error:
+                raise UpstreamError(str(error), error_class=classes.BROKEN_START, maybe_billed=True) from error
+            if not chunk:
+                self._at_end = True
+                self._held.append(tap.finish())
+                break
+            passing, self._final = tap.feed(chunk)
+            self._held.append(passing)
+            size += len(chunk)
+        if tap.failed and not tap.committed:
+            raise UpstreamError(
+                tap.facts.error or "the stream began with an error", error_class=classes.BROKEN_START, maybe_billed=True
+            )
+        if self._at_end and not tap.ended:
+            raise UpstreamError(
+                "the stream ended before any content", error_class=classes.BROKEN_START, maybe_billed=True
+            )
+
+    async def run(self, out: web.StreamResponse, settle: Settle) -> None:
+        """Pass on what was held and all that follows; ``settle`` is awaited before the end of the answer goes out.
+
+        Raises UpstreamError (broken-stream) when the provider breaks off, or is silent for too long, before that end.
+        """
+        tap, reply = self._tap, self._reply
+        try:
+            async with asyncio.timeout(self._idle_s) as idle:
+                loop = asyncio.get_running_loop()
+                armed = loop.time()
+                if held := b"".join(self._held):
+                    await out.write(held)
+                if self._final:
+                    await settle()
+                    await out.write(self._final)
+                while not self._at_end:
+                    chunk = await reply.chunk()
+                    if not chunk:
+                        break
+                    passing, final = tap.feed(chunk)
+                    if passing:
+                        await out.write(passing)
+                    if final:
+                        await settle()
+                        await out.write(final)
+                    # Moving the deadline costs more than reading the clock, and it needn't be exact to the second.
+                    now = loop.time()
+                    if now - armed > self._idle_s * 0.02:
+                        idle.reschedule(now + self._idle_s)
+                        armed = now
+        except TimeoutError as error:
+            if tap.ended:
+                return
+            raise UpstreamError(f"nothing moved for {self._idle_s:g} s", error_class=classes.BROKEN_STREAM) from error
+        except UpstreamError:
+            if tap.ended:  # the answer was whole; how its connection ended is nobody's business
+                return
+            raise
+        rest = b"" if self._at_end else tap.finish()
+        if not tap.ended:
+            if rest:
+                await out.write(rest)
+            raise UpstreamError("the stream ended before the answer did", error_class=classes.BROKEN_STREAM)
+        await settle()
+        if rest:
+            await out.write(rest)

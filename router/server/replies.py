@@ -1,0 +1,94 @@
+"""What the router itself says to a client: refusals in the client's wire format, and the headers every reply carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from router.errors import Refused
+from router.wire.formats import CODECS
+from router.wire.request import Api
+
+JSON = "application/json"
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def refusal(
+    error: Refused, api: Api | None, *, request_id: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An error reply in the client's format; before the format is known, OpenAI's shape is used.
+
+    ``x-should-retry: false`` tells the SDKs not to repeat what can't succeed; where waiting helps, Retry-After says so.
+    """
+    return error_reply(
+        error.status,
+        error.code,
+        str(error),
+        api,
+        request_id=request_id,
+        retry_after_s=error.retry_after_s,
+        should_retry=error.status in (429, 503),
+        headers=headers,
+    )
+
+
+def error_reply(
+    status: int,
+    code: str,
+    message: str,
+    api: Api | None,
+    *,
+    request_id: str | None = None,
+    retry_after_s: float | None = None,
+    should_retry: bool = True,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """An error of the router's own wording in the client's format."""
+    codec = CODECS[api or "openai-chat"]
+    reply = web.Response(
+        status=status,
+        body=codec.error_body(status, code, message, request_id),
+        headers={**NO_STORE, **(headers or {})},
+        content_type=JSON,
+    )
+    if request_id is not None:
+        reply.headers.setdefault("x-router-request-id", request_id)
+    if retry_after_s is not None:
+        reply.headers["Retry-After"] = str(max(1, round(retry_after_s)))
+    if not should_retry:
+        reply.headers["x-should-retry"] = "false"
+    return reply
+
+
+def json_reply(payload: object, *, status: int = 200) -> web.Response:
+    """A plain JSON answer of one of the router's own endpoints."""
+    return web.Response(status=status, body=msgspec.json.encode(payload), content_type=JSON, headers=NO_STORE)
+
+
+def header_text(text: str) -> str:
+    """A label or name as a header value: the arrow in ASCII, anything else that isn't ASCII percent-encoded."""
+    text = text.replace("→", "->")
+    if text.isascii() and text.isprintable():
+        return text
+    return quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"")
+
+
+def router_headers(
+    *, request_id: str, profile: str, rule: str, provider: str, model: str, attempts: int, reason: str
+) -> CIMultiDict[str]:
+    """The headers that say what the router did with a request."""
+    return CIMultiDict(
+        (
+            ("x-router-request-id", request_id),
+            ("x-router-profile", profile),
+            ("x-router-rule", header_text(rule)),
+            ("x-router-provider", provider),
+            ("x-router-model", header_text(model)),
+            ("x-router-attempts", str(attempts)),
+            ("x-router-route-reason", header_text(reason)),
+        )
+    )

@@ -1,0 +1,52 @@
+"""What all exchanges of a server share. Built once in ``app.py`` and handed to each exchange."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from router.ledger.store import Ledger
+from router.money.prices import PriceTable
+from router.routing.tokens import PieceSummaries
+from router.server.admission import HostRule, KeyRing
+from router.server.annotate import Annotator
+from router.server.request_log import RequestLog
+from router.upstream.client import Upstream
+
+if TYPE_CHECKING:
+    from router.server.exchange import Exchange
+
+DRAINING = "the router is shutting down"
+
+
+@dataclass(slots=True)
+class Services:
+    """The server's parts that an exchange uses."""
+
+    ledger: Ledger
+    upstream: Upstream
+    prices: PriceTable
+    summaries: PieceSummaries
+    annotator: Annotator
+    log: RequestLog
+    hosts: HostRule
+    keys: KeyRing
+    max_body: int
+    loopback: bool  # whether the main listener is reachable from this machine only
+    version: str
+    started: float = field(default_factory=time.monotonic)
+    draining: bool = False
+    active: set[Exchange] = field(default_factory=set)
+    refused_early: int = 0  # refused before there was a row: bad key, Host, size, …
+
+
+def now_ms() -> int:
+    """Milliseconds of UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def new_request_id() -> str:
+    """128 bits as 32 hex digits: 48 of time, so that ids rise, the rest random."""
+    return f"{now_ms():012x}{secrets.token_hex(10)}"

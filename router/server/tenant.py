@@ -1,0 +1,166 @@
+"""A profile as it runs: the current version of its rules, and what lives longer than one request.
+
+The profile itself never changes; a reload swaps ``Tenant.profile`` whole. Counters, budgets, remembered conversations and the
+script's process belong to the tenant and outlive a reload.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from multidict import CIMultiDictProxy
+
+from router.ledger.entry import Intent, Settlement
+from router.money.budget import BudgetMeter
+from router.money.prices import PriceTable
+from router.profile.problems import Problem
+from router.profile.profile import Profile
+from router.providers.credentials import Credentials
+from router.routing.facts import RequestFacts
+from router.routing.rules import Target
+from router.routing.tokens import PieceSummaries
+from router.server.admission import ClientKey, hash_key
+from router.server.listeners import Listener
+from router.server.script import Script
+from router.wire.request import RequestView
+
+T = TypeVar("T")
+
+REMEMBERED = 20_000  # conversations and response ids kept in memory, each
+
+
+class Tenant:
+    """One profile at work."""
+
+    def __init__(self, profile: Profile, credentials: Credentials, prices: PriceTable) -> None:
+        self.prices = prices
+        self.listener: Listener | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self.started_ms = time.time_ns() // 1_000_000
+        self.requests = 0
+        self.reloads = 0
+        self.script: Script | None = None
+        self.budget: BudgetMeter | None = None
+        self._conversations: OrderedDict[str, Target] = OrderedDict()
+        self._responses: OrderedDict[str, str] = OrderedDict()
+        self._credentials = credentials
+        self.use(profile)
+
+    def use(self, profile: Profile) -> None:
+        """Swap in another version of the profile. Requests under way keep theirs."""
+        self.profile = profile
+        self.credentials = self._credentials.for_profile(profile.dotenv, allow_commands=profile.in_home)
+        if self.script is not None and self.script.path != profile.script:
+            self.script.close()
+            self.script = None
+        if profile.script is not None:
+            if self.script is None:
+                self.script = Script(profile.script)
+            else:
+                self.script.reload()
+        previous = self.budget
+        budget = profile.budget
+        self.budget = (
+            BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
+        )
+        if self.budget is not None and previous is not None:
+            now = datetime.now(profile.timezone)
+            day, month = previous.spent(now)
+            self.budget.load(now, day_nano=day, month_nano=month)
+
+    @property
+    def name(self) -> str:
+        return self.profile.name
+
+    def keys_required(self, *, loopback: bool) -> bool:
+        """Whether a client key is needed: as set, else only where others than this machine can connect."""
+        return self.profile.auth_keys == "required" or (self.profile.auth_keys is None and not loopback)
+
+    async def fixed_key_hash(self) -> str | None:
+        """The hash of ``[auth] key``, if the profile has one."""
+        if self.profile.auth_key is None:
+            return None
+        return hash_key((await self.credentials.resolve(self.profile.auth_key)).reveal())
+
+    def facts(
+        self,
+        view: RequestView,
+        *,
+        headers: CIMultiDictProxy[str],
+        key: ClientKey | None,
+        summaries: PieceSummaries,
+    ) -> RequestFacts:
+        """The facts of one request, nothing computed yet."""
+        profile = self.profile
+        facts = RequestFacts(
+            view,
+            headers=headers,
+            summaries=summaries,
+            phrases=profile.routes.phrases,
+            now=datetime.now(profile.timezone),
+            key=key.name if key else None,
+            tags=tags_of(headers),
+            provider_used=lambda: self.provider_of(facts.conversation),
+            budget_used=self.budget_used,
+        )
+        return facts
+
+    def budget_used(self) -> float | None:
+        """The spent share of the tightest window in force."""
+        return self.budget.used_share(datetime.now(self.profile.timezone)) if self.budget else None
+
+    async def ask_script(self, facts: RequestFacts) -> str | None:
+        """The script's answer, None when it has none, failed or took too long (the problem is kept and shown)."""
+        if self.script is None:
+            return None
+        return await self.script.ask(facts.for_script(), dict(self.profile.script_config))
+
+    def catalog(self, model: str, api: str) -> list[str]:
+        """Providers with a usable key whose price list has the model: those speaking ``api`` first, else in catalog order."""
+        able = [
+            provider
+            for provider in self.profile.providers.values()
+            if provider.price_provider
+            and all(self.credentials.available(spec) is not False for spec in provider.credentials)
+            and provider.credentials
+            and self.prices.knows(provider.price_provider, model)
+        ]
+        return [provider.name for provider in sorted(able, key=lambda provider: api not in provider.formats)]
+
+    def note(self, intent: Intent, settlement: Settlement, *, response_id: str | None) -> None:
+        """Count a settled request: for budgets, for status, and for whoever asks for its response by id."""
+        self.requests += 1
+        if self.budget is not None and settlement.cost_nano_usd:
+            self.budget.add(datetime.now(self.profile.timezone), settlement.cost_nano_usd)
+        if response_id is not None and settlement.provider is not None and intent.api == "openai-responses":
+            _keep(self._responses, response_id, settlement.provider)
+
+    def remember(self, conversation: str, target: Target) -> None:
+        """Where this conversation went last."""
+        _keep(self._conversations, conversation, target)
+
+    def provider_of(self, conversation: str | None) -> str | None:
+        """The provider of the conversation's previous request."""
+        target = self._conversations.get(conversation) if conversation is not None else None
+        return target.provider if target is not None else None
+
+    def provider_of_response(self, response_id: str) -> str | None:
+        """The provider that gave a Responses reply."""
+        return self._responses.get(response_id)
+
+
+def tags_of(headers: Mapping[str, str]) -> frozenset[str]:
+    """Tags from ``x-router-tag``: words separated by commas or spaces."""
+    value = headers.get("x-router-tag")
+    return frozenset(value.replace(",", " ").split()) if value else frozenset()
+
+
+def _keep(memory: OrderedDict[str, T], key: str, value: T) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > REMEMBERED:
+        memory.popitem(last=False)

@@ -1,0 +1,94 @@
+"""Which headers cross the router, each way. Both ways by allowlist: what isn't named here stays where it is.
+
+So a client's cookies, its router key and its network's forwarding headers never reach a provider, and a provider's cookies,
+organisation ids and framing never reach a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+_REQUEST_NAMES = frozenset(
+    {
+        "accept",
+        "content-type",
+        "idempotency-key",
+        "originator",  # which agent: OpenAI's own service reads it
+        "session-id",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "version",
+        "x-app",
+        "x-client-request-id",
+        "x-goog-api-client",
+    }
+)
+_REQUEST_PREFIXES = ("anthropic-", "openai-", "x-stainless-", "x-claude-", "x-codex-")
+
+_REPLY_NAMES = frozenset(
+    {
+        "content-encoding",  # we ask for identity; what comes encoded all the same is passed as it is
+        "content-type",
+        "openai-processing-ms",
+        "openai-version",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_REPLY_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
+
+# Where clients put credentials. The first that holds a router key is ours; any of them may hold a provider's credential.
+CREDENTIAL_HEADERS = ("x-router-key", "x-api-key", "authorization", "x-goog-api-key")
+
+_request_cache: dict[str, bool] = {}
+_reply_cache: dict[str, bool] = {}
+
+
+def _passes(name: str, names: frozenset[str], prefixes: tuple[str, ...], cache: dict[str, bool]) -> bool:
+    known = cache.get(name)
+    if known is None:
+        lower = name.lower()
+        known = lower in names or lower.startswith(prefixes)
+        if len(cache) < 512:  # header names come from outside: don't let them grow this for ever
+            cache[name] = known
+    return known
+
+
+def request_headers(
+    incoming: CIMultiDictProxy[str], *, credential: Mapping[str, str], extra: Iterable[Mapping[str, str]] = ()
+) -> CIMultiDict[str]:
+    """Headers for the provider: the client's that may cross, then declared ones, then the credential."""
+    headers: CIMultiDict[str] = CIMultiDict(
+        [
+            (name, value)
+            for name, value in incoming.items()
+            if _passes(name, _REQUEST_NAMES, _REQUEST_PREFIXES, _request_cache)
+        ]
+    )
+    for declared in extra:
+        headers.update(declared)
+    headers["Accept-Encoding"] = "identity"
+    headers.update(credential)
+    return headers
+
+
+def reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """Headers of a provider's reply that the client may see."""
+    return CIMultiDict(
+        [
+            (name, value)
+            for name, value in incoming.items()
+            if _passes(name, _REPLY_NAMES, _REPLY_PREFIXES, _reply_cache)
+        ]
+    )
+
+
+def passed_through_credential(incoming: CIMultiDictProxy[str], *, router_key_header: str | None) -> dict[str, str]:
+    """The client's own provider credential, unchanged, leaving out the header that held the router key."""
+    return {name: incoming[name] for name in CREDENTIAL_HEADERS[1:] if name in incoming and name != router_key_header}
