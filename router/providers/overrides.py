@@ -237,7 +237,7 @@ class _Reader:
             return None
         good: dict[str, str] = {}
         for name, text in value.items():
-            problem = _header_problem(name, text)
+            problem = header_problem(name, text)
             if problem is None:
                 good[name.lower()] = text
             else:
@@ -281,7 +281,8 @@ class _Reader:
         return good
 
 
-def _header_problem(name: str, text: object) -> str | None:
+def header_problem(name: str, text: object) -> str | None:
+    """Why a settings file can't have this header sent to a provider: it is no header, or not the user's to set."""
     lower = name.lower()
     if not _HEADER_NAME.match(name):
         return "that isn't a header's name"
