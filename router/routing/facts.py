@@ -1,17 +1,30 @@
 """All that a rule may look at.
 
 ``Facts`` names the questions; ``RequestFacts`` answers them from a live request, each computed once and only if asked.
-``RecordedFacts`` answers them from what the ledger kept or from what a person typed for `router explain`.
+In ``recorded`` they are answered from what the ledger kept, or from what a person typed for `router explain`.
 A fact that the client's format can't express or the client didn't send is ``None`` or false, never an error.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from router.wire.request import TextScope, Tool
+
+_CREDENTIAL_NAMES = frozenset(
+    "authorization proxy-authorization x-api-key api-key x-goog-api-key x-router-key cookie set-cookie".split()
+)
+_CREDENTIAL_ENDINGS = ("-authorization", "-api-key", "-auth-token", "-access-token", "-security-token", "-secret")
+
+
+def is_credential_header(name: str) -> bool:
+    """Whether a header carries a secret. Rules can't look at those, and they are never recorded."""
+    lower = name.lower()
+    return lower in _CREDENTIAL_NAMES or lower.endswith(_CREDENTIAL_ENDINGS)
 
 
 class FactUnknown(LookupError):
@@ -23,6 +36,15 @@ class CountNeeded(Exception):
 
     Raised only while ``RequestFacts.may_count`` is false.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderTest:
+    """A glob on one request header. ``id`` is its name in the ledger, equal for equal tests."""
+
+    id: str
+    name: str  # lower-case
+    pattern: re.Pattern[str]
 
 
 class Facts(ABC):
@@ -45,6 +67,7 @@ class Facts(ABC):
     image: bool
     image_in_last_turn: bool
     document: bool
+    web_search: bool
     background: bool
     plan_mode: bool
     subagent: bool
@@ -67,3 +90,12 @@ class Facts(ABC):
     @abstractmethod
     def text_holds(self, phrase_id: str, scope: TextScope) -> bool:
         """Whether the phrases registered as ``phrase_id`` (a keyword list or a concept) occur in the text."""
+
+    @abstractmethod
+    def concepts_found(self, asked: Collection[str]) -> tuple[str, ...]:
+        """Of the concepts with these phrase ids, those in the latest human text: longest match first, then priority,
+        then position."""
+
+    @abstractmethod
+    def header_holds(self, test: HeaderTest) -> bool:
+        """Whether the header was sent and its value matches."""

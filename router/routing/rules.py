@@ -1,16 +1,28 @@
-"""Rules and the decision: facts in, ordered candidates out, with the trace that `router explain` prints."""
+"""Rules and the decision: facts in, ordered candidates out, with the trace that `router explain` prints.
+
+The one way from a request to a target; the server, `explain`, `check`, tests in a rules file and replay of past traffic
+all walk it. Rules are compiled by ``build``; conditions are in ``conditions``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
+
+from router.errors import NoRoute
+from router.routing.labels import meaning_hash, with_provider
 
 if TYPE_CHECKING:
     from router.routing.concepts import Phrases
     from router.routing.conditions import Condition
+    from router.routing.facts import Facts
 
 RuleKind = Literal["rule", "default", "alias", "concept", "script", "explicit", "catalog"]
+
+Catalog = Callable[[str, str], Sequence[str]]
+"""``catalog(model, api)``: the providers with a usable key that list the model, those speaking ``api`` first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +42,9 @@ class Rule:
     """A rule, a default, an alias or a concept's route: what to do once it is chosen.
 
     ``label`` is unique within a profile (``tool-use → anthropic``); ``hash`` is 12 hex digits of the parsed meaning,
-    without name, priority and enabled. ``set`` holds neutral names and verbatim keys as written; ``raw`` the whole parsed
-    table, for later reading of keys that other parts of the router own (cascade, budget, openrouter, …).
+    without name, priority and enabled. ``set`` holds neutral names and verbatim keys as written; ``raw`` the whole
+    parsed table, for later reading of keys that other parts of the router own (cascade, budget, openrouter, …).
+    ``reason`` is what a decision for it says (ASCII): ``rule[0] tool-use=true``, ``alias fast-model``.
     """
 
     kind: RuleKind
@@ -51,6 +64,7 @@ class Rule:
     raw: Mapping[str, object] = field(default_factory=dict)
     line: int | None = None
     index: int | None = None  # position in the file, from 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +103,210 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """Where a request goes and why. ``candidates`` is ordered; the first is called."""
+    """Where a request goes and why. ``candidates`` is ordered; the first is called.
+
+    ``tried`` has the rules that didn't match before; ``steps`` says which condition refused, and what it saw. That is
+    worked out only when somebody asks, since few requests are ever looked at.
+    """
 
     rule: Rule
     candidates: tuple[Target, ...]  # every model filled in
     reason: str  # short, ASCII: "rule[0] tool-use=true", "alias fast-model", "explicit provider", …
-    steps: tuple[Step, ...] = ()
+    tried: tuple[Rule, ...] = ()
+
+    def steps(self, facts: Facts) -> tuple[Step, ...]:
+        """The rules tried, each with the first condition that said no and the value it saw, then the one taken.
+
+        ``facts`` are those the decision was made from.
+        """
+        return (*(Step(rule.label, False, _refusal(rule, facts)) for rule in self.tried), Step(self.rule.label, True))
+
+
+def _refusal(rule: Rule, facts: Facts) -> Verdict | None:
+    if rule.match is None:
+        return None
+    verdicts = (condition.evaluate(facts) for condition in rule.match.parts)
+    return next((verdict for verdict in verdicts if verdict.holds is False), None)
+
+
+def no_catalog(model: str, api: str) -> Sequence[str]:
+    """A catalog that lists nothing."""
+    return ()
+
+
+def decide(
+    routes: RouteTable, facts: Facts, *, script: Target | str | None = None, catalog: Catalog = no_catalog
+) -> RouteDecision:
+    """Walk from request to target; the first step of ``WALK`` that answers wins.
+
+    ``script`` is the answer of the profile's script: a target, ``provider/model`` or an alias; one that names neither
+    is passed over. Raises ``NoRoute`` if nothing answers; ``CountNeeded`` and ``FactUnknown`` pass through.
+    """
+    walk = _Walk(routes, facts, script, catalog)
+    for step in WALK:
+        decision = step(walk)
+        if decision is not None:
+            return decision
+    raise NoRoute(_no_route_message(facts.model, routes, walk.tried))
+
+
+class _Walk:
+    """One request on its way; ``tried`` are the rules that didn't take it."""
+
+    __slots__ = ("catalog", "facts", "routes", "script", "tried")
+
+    def __init__(self, routes: RouteTable, facts: Facts, script: Target | str | None, catalog: Catalog) -> None:
+        self.routes = routes
+        self.facts = facts
+        self.script = script
+        self.catalog = catalog
+        self.tried: tuple[Rule, ...] = ()
+
+    def chosen(self, rule: Rule, reason: str | None = None) -> RouteDecision:
+        return RouteDecision(rule, tuple(self.candidates(rule)), reason or rule.reason, self.tried)
+
+    def candidates(self, rule: Rule) -> Iterator[Target]:
+        """The rule's targets, then its fallbacks, each once, every model filled in."""
+        seen: set[tuple[str, str]] = set()
+        for target in (*rule.targets, *rule.fallback):
+            model = target.model or kept_model(self.routes, self.facts.model, target.provider)
+            if (target.provider, model) not in seen:
+                seen.add((target.provider, model))
+                yield target if target.model else replace(target, model=model)
+
+
+def kept_model(routes: RouteTable, requested: str, provider: str) -> str:
+    """The model for a target that names none: the requested one, or, if that is an alias of a model at this provider,
+    the alias' model."""
+    alias = routes.aliases.get(requested)
+    if alias is None:
+        return requested
+    models = (target.model for target in alias.targets if target.provider == provider)
+    return next((model for model in models if model), requested)
+
+
+def split_explicit(routes: RouteTable, model: str) -> tuple[str, str] | None:
+    """``provider:model`` taken apart, if its left part is a known provider and the profile allows it."""
+    if not routes.explicit_provider:
+        return None
+    provider, colon, rest = model.partition(":")
+    return (provider, rest) if colon and rest and provider in routes.providers else None
+
+
+def script_rule(routes: RouteTable, answer: Target | str) -> Rule | None:
+    """What a script's answer means: ``provider/model`` (or just a provider) or an alias; ``None`` if it is neither."""
+    if isinstance(answer, str):
+        provider, _, model = answer.partition("/")
+        if provider in routes.providers:
+            answer = Target(provider, model or None)
+        elif (alias := routes.aliases.get(answer)) is not None:
+            plain = _made_rule("script", alias.targets[0].provider)
+            return replace(alias, kind="script", label=plain.label, hash=plain.hash, name=None, reason="script")
+        else:
+            return None
+    return replace(_made_rule("script", answer.provider), targets=(answer,))
+
+
+def _explicit(walk: _Walk) -> RouteDecision | None:
+    if not walk.routes.rules_on or (found := split_explicit(walk.routes, walk.facts.model)) is None:
+        return None
+    target = Target(*found)
+    rule = replace(_made_rule("explicit", target.provider), targets=(target,))
+    return walk.chosen(rule, "explicit provider")
+
+
+def _script(walk: _Walk) -> RouteDecision | None:
+    if not walk.routes.rules_on or walk.script is None or (rule := script_rule(walk.routes, walk.script)) is None:
+        return None
+    return walk.chosen(rule)
+
+
+def _pinned_alias(walk: _Walk) -> RouteDecision | None:
+    return _alias(walk, pinned=True)
+
+
+def _plain_alias(walk: _Walk) -> RouteDecision | None:
+    return _alias(walk, pinned=False)
+
+
+def _alias(walk: _Walk, *, pinned: bool) -> RouteDecision | None:
+    if not walk.routes.rules_on:
+        return None
+    rule = walk.routes.aliases.get(walk.facts.model)
+    return None if rule is None or rule.pin is not pinned else walk.chosen(rule)
+
+
+def _concepts_before(walk: _Walk) -> RouteDecision | None:
+    return _concept(walk) if walk.routes.concepts_before_rules else None
+
+
+def _concepts_after(walk: _Walk) -> RouteDecision | None:
+    return None if walk.routes.concepts_before_rules else _concept(walk)
+
+
+def _concept(walk: _Walk) -> RouteDecision | None:
+    routes = walk.routes
+    if not routes.concept_routes or not routes.rules_on or routes.phrases is None:
+        return None
+    by_id = {routes.phrases.concept_ids[rule.name]: rule for rule in routes.concept_routes if rule.name is not None}
+    found = walk.facts.concepts_found(by_id.keys())
+    return walk.chosen(by_id[found[0]]) if found else None
+
+
+def _rules(walk: _Walk) -> RouteDecision | None:
+    if not walk.routes.rules_on:
+        return None
+    facts, rules = walk.facts, walk.routes.rules
+    for number, rule in enumerate(rules):
+        if rule.match is None or rule.match.test(facts):
+            walk.tried = rules[:number]
+            return walk.chosen(rule)
+    walk.tried = rules
+    return None
+
+
+def _default(walk: _Walk) -> RouteDecision | None:
+    return None if walk.routes.default is None else walk.chosen(walk.routes.default)
+
+
+def _catalog(walk: _Walk) -> RouteDecision | None:
+    providers = walk.catalog(walk.facts.model, walk.facts.api)
+    if not providers:
+        return None
+    rule = replace(_made_rule("catalog", providers[0]), targets=tuple(Target(provider) for provider in providers))
+    return walk.chosen(rule, "catalog lists the model")
+
+
+WALK: tuple[Callable[[_Walk], RouteDecision | None], ...] = (
+    _explicit,
+    _script,
+    _pinned_alias,
+    _concepts_before,
+    _rules,
+    _concepts_after,
+    _plain_alias,
+    _default,
+    _catalog,
+)
+"""The order in which a request's target is looked for."""
+
+
+@lru_cache(maxsize=256)
+def _made_rule(kind: Literal["explicit", "script", "catalog"], provider: str) -> Rule:
+    """The rule that stands for targets no rule names, one a provider."""
+    return Rule(kind, with_provider(kind, provider), meaning_hash([kind, provider]), (), reason=kind)
+
+
+def _no_route_message(model: str, routes: RouteTable, tried: Sequence[Rule]) -> str:
+    rules = ", ".join(rule.label for rule in tried)
+    said = (
+        f"none of the rules matches ({rules})"
+        if tried
+        else "there are no rules"
+        if routes.rules_on
+        else "rules are off"
+    )
+    shown = model if len(model) <= 200 else f"{model[:199]}…"
+    return (
+        f'no route for model "{shown}": {said}, there is no default, and no provider with a usable key lists this model'
+    )
