@@ -1,8 +1,8 @@
 """Stretches of time: how people write them, and how a report reads them cheaply.
 
-Everything inside is integer milliseconds of UTC, ``since`` included and ``until`` not. The ledger keeps sums per hour and
-per day of UTC; ``cut`` divides any stretch into whole days, whole hours and the rest, so that only the rest (at most two
-hours' worth) is read request by request.
+Everything inside is integer milliseconds of UTC, ``since`` included and ``until`` not. The ledger keeps sums per hour
+and per day of UTC; ``cut`` divides any stretch into whole days, whole hours and the rest, so that only the rest (at
+most two hours' worth) is read request by request.
 """
 
 from __future__ import annotations
@@ -60,10 +60,7 @@ def _whole(stretch: Stretch, unit: int, rest: list[Stretch]) -> Stretch | None:
     """The whole units inside a stretch, in that unit; what is left at its ends goes to ``rest``."""
     number, since, until = stretch
     first, last = -(-since // unit), until // unit
-    if first >= last:
-        ends = [(since, until)]
-    else:
-        ends = [(since, first * unit), (last * unit, until)]
+    ends = [(since, until)] if first >= last else [(since, first * unit), (last * unit, until)]
     rest.extend(Stretch(number, a, b) for a, b in ends if a < b)
     return Stretch(number, first, last) if first < last else None
 

@@ -1,8 +1,8 @@
 """What the ledger says, for commands, HTTP and web: read only, through a connection of its own per call.
 
 Sums over whole days and hours come from the daily and hourly sums, which the writer keeps exact; only the rest at the
-ends of a period, and what the sums don't know (tags, conversations, durations), is read from the requests. Both ways count
-settled requests of the kinds generate and embed. The counterpart that writes is ``writing.py``.
+ends of a period, and what the sums don't know (tags, conversations, durations), is read from the requests. Both ways
+count settled requests of the kinds generate and embed. The counterpart that writes is ``writing.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from router.ledger.history import PastAttempt, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
-from router.ledger.sums import DIMENSIONS, Dimension, DraftSums, Latency, Query, Sums
+from router.ledger.sums import DIMENSIONS, NO_DRAFTS, Dimension, DraftSums, Latency, Query, Sums
 
 _CHECK_EVERY = 20_000  # SQLite instructions between two looks at the clock
 Keys = tuple[str, ...]
@@ -52,7 +52,7 @@ class Row:
     keys: tuple[str, ...]
     sums: Sums
     latency: Latency | None = None
-    drafts: DraftSums = DraftSums()
+    drafts: DraftSums = NO_DRAFTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class _Tally:
         self.drafts: defaultdict[Keys, DraftSums] = defaultdict(DraftSums)
         self.durations: defaultdict[Keys, list[float]] = defaultdict(list)
         self.total = Sums()
-        self.total_drafts = DraftSums()
+        self.total_drafts = NO_DRAFTS
         self.all_durations: list[float] = []
         self.rule_order: dict[str, Order] = {}
 
@@ -233,7 +233,7 @@ class _Tally:
     def report(self, first_ms: int | None) -> Report:
         """The rows in order."""
         rows = (
-            Row(keys, amounts, sums.percentiles(self.durations.get(keys, [])), self.drafts.get(keys, DraftSums()))
+            Row(keys, amounts, sums.percentiles(self.durations.get(keys, [])), self.drafts.get(keys, NO_DRAFTS))
             for keys, amounts in sorted(self.sums.items(), key=_order(self.by, self.sums, self.rule_order))
         )
         total = Row((), self.total, sums.percentiles(self.all_durations), self.total_drafts)

@@ -1,7 +1,8 @@
 """The rows of a report by rule: which name each rule's sums stand under, and in which order.
 
-Requests are kept with the label and the hash of the rule that took them. The hash is the rule's meaning, so it decides: a
-renamed rule keeps its sums under the new name, an edited one starts anew and its past stands as ``label (before 18 Nov)``.
+Requests are kept with the label and the hash of the rule that took them. The hash is the rule's meaning, so it decides:
+a renamed rule keeps its sums under the new name, an edited one starts anew and its past stands as
+``label (before 18 Nov)``.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ class RuleRows:
         self._labels: dict[str, list[str]] = {}
         for rule in current:
             self._labels.setdefault(rule.hash, []).append(rule.label)
-        self._past = _past_names(
-            {h: rule for h, rule in seen.items() if self._known and h not in self._labels and not rule.label.startswith(_WITHOUT_PAST)},
-            seen, now_ms, zone,
-        )  # fmt: skip
+        past = {
+            rule_hash: rule
+            for rule_hash, rule in seen.items()
+            if self._known and rule_hash not in self._labels and not rule.label.startswith(_WITHOUT_PAST)
+        }
+        self._past = _past_names(past, seen, now_ms, zone)
 
     def name(self, rule_hash: str, label: str) -> str:
         """What the row of these sums is called."""

@@ -106,6 +106,9 @@ class DraftSums(NamedTuple):
         return DraftSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+NO_DRAFTS = DraftSums()
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One profile's requests within ``stretches`` (milliseconds), which ``cut`` is the division of."""
@@ -127,13 +130,13 @@ Group = tuple[int, tuple[str, ...]]  # number of the stretch, values of the colu
 def sums(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, Sums]]:
     """The sums of each group, in several parts: they are to be added up."""
     if _ONLY_IN_REQUESTS.isdisjoint(query.by):
-        parts = (
+        parts: list[tuple[str, str, str, str, Sequence[Stretch]]] = [
             ("rollup_day", "day", _COUNTED, _OF_SUMS, query.cut.days),
             ("rollup", "hour", _COUNTED, _OF_SUMS, query.cut.hours),
             ("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.cut.requests),
-        )
+        ]
     else:
-        parts = (("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.stretches),)
+        parts = [("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.stretches)]
     for table, unit, condition, amounts, stretches in parts:
         if stretches:
             text = (
