@@ -23,8 +23,8 @@ MAX_CONTAINERS: Final = 500_000
 """Objects and arrays in one body: real ones have a few thousand; decoding millions would stall everyone else."""
 
 READ_FIELDS: Final = frozenset(
-    "model models stream stream_options max_tokens max_completion_tokens max_output_tokens n temperature top_p top_k stop "
-    "messages input contents instructions system systemInstruction system_instruction prompt prefix "
+    "model models stream stream_options max_tokens max_completion_tokens max_output_tokens n temperature top_p "
+    "top_k stop messages input contents instructions system systemInstruction system_instruction prompt prefix "
     "tools functions tool_choice function_call toolConfig tool_config generationConfig generation_config "
     "thinking output_config reasoning reasoning_effort enable_thinking text response_format "
     "metadata user safety_identifier prompt_cache_key previous_response_id conversation background store "

@@ -6,16 +6,22 @@ Bytes in, meaning out: no codec sees a socket, a clock or a file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from router.wire.body import Body
 from router.wire.request import Api, RequestView
 from router.wire.usage import Usage
 
+ReplyPart = Literal["text", "reasoning", "tool-call", "other"]
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyFacts:
-    """What a reply says about itself. ``usage_raw`` is the provider's usage object as received (JSON text)."""
+    """What a reply says about itself. ``usage_raw`` is the provider's usage object as received (JSON text).
+
+    ``parts`` names what a whole reply holds; empty text holds nothing. ``None`` where that isn't known: for streams,
+    whose first content shows in ``StreamTap.committed``, for errors, and for shapes that aren't an answer.
+    """
 
     usage: Usage | None = None
     usage_raw: str | None = None
@@ -23,14 +29,15 @@ class ReplyFacts:
     response_id: str | None = None
     stop_reason: str | None = None
     error: str | None = None  # the provider's message, when the reply is an error dressed as a success
+    parts: frozenset[ReplyPart] | None = None
 
 
 class StreamTap(Protocol):
     """Reads a passing event stream and says which bytes may go to the client, and when.
 
     The bytes given out, in order, are the bytes fed in (unless the tap was told to hide the usage event). A tap never
-    raises: what it can't understand it passes on, and its ``facts`` then lack usage. Its own memory is bounded (1 MiB per
-    event; larger events pass unread).
+    raises: what it can't understand it passes on, and its ``facts`` then lack usage. Its own memory is bounded: of an
+    event of more than 1 MiB only the last bytes are looked at.
     """
 
     committed: bool  # content was seen: from here on the answer may be started

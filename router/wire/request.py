@@ -11,7 +11,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
-from router.wire.body import Body
+import msgspec
+
+from router.errors import BadRequest
+from router.wire.body import Body, decode
 
 Api = Literal["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
 Role = Literal["system", "user", "assistant"]
@@ -136,3 +139,32 @@ class RequestView(ABC):
     @abstractmethod
     def read(self, piece: Piece) -> PieceContent:
         """Decode one piece."""
+
+    # For the formats' files: top-level fields with the one type they may have.
+
+    def _text(self, name: str) -> str:
+        value = self.body.get(name)
+        if not isinstance(value, str):
+            raise BadRequest(f"the field '{name}' must be a string")
+        return value
+
+    def _flag(self, name: str) -> bool:
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise BadRequest(f"the field '{name}' must be true or false")
+        return bool(value)
+
+    def _whole(self, name: str) -> int | None:
+        value = self.body.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
+            raise BadRequest(f"the field '{name}' must be a whole number")
+        return None if value is None else int(value)
+
+    def _items(self, name: str) -> list[msgspec.Raw]:
+        """The elements of a list, nothing decoded deeper; none if the field is absent or null."""
+        raw = self.body.raw_field(name)
+        return (
+            []
+            if raw is None or raw == b"null"
+            else decode(raw, list[msgspec.Raw], f"the field '{name}' must be a list")
+        )
