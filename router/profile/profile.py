@@ -15,7 +15,10 @@ from router.money.prices import Rates
 from router.profile.problems import Problem
 from router.providers.credentials import CredentialSpec
 from router.providers.provider import Provider
-from router.routing.rules import RouteTable
+from router.routing.rules import RouteTable, Target
+
+Strategy = Literal["first-match", "weighted", "round-robin", "lowest-cost", "adaptive"]
+Sticky = Literal["off", "conversation", "cache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,53 @@ class Timeouts:
     first_event_last: float = 300.0
     whole: float = 600.0
     idle: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how long to try again before an answer has begun; ``attempts`` per candidate, ``total`` in all."""
+
+    attempts: int = 2
+    total: int = 3
+    backoff_s: float = 0.25
+    max_delay_s: float = 10.0
+    deadline_s: float = 120.0
+    on_content_filter: Literal["relay", "next"] = "relay"
+    after_timeout: bool = False  # whether a target that timed out (and may have charged) is called again
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When a target is left alone: ``failures`` at least, making ``ratio`` of the calls within the window."""
+
+    failures: int = 3
+    ratio: float = 0.5
+    window_s: float = 60.0
+    cooldown_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """Weights and thresholds of the adaptive strategy."""
+
+    success: float = 0.5
+    latency: float = 0.3
+    speed: float = 0.2
+    min_requests: int = 20
+    explore: float = 0.05
+    half_life_s: float = 1800.0
+    max_first_token_s: float = 10.0
+    min_success: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """A rule's draft: tried first, judged, and discarded below ``threshold`` in favour of the rule's own target."""
+
+    draft: tuple[Target, ...]
+    threshold: float = 0.7
+    risky_tools: tuple[str, ...] = ()
+    pause_when_losing_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +97,12 @@ class Budget:
     monthly_nano_usd: int | None = None
     mode: Literal["expected", "strict"] = "expected"
     on_exceed: Literal["warn", "block", "degrade"] = "block"
-    degrade_to: str | None = None
+    degrade_to: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RouteTest:
-    """A ``[[test]]``: a request or facts, and the rule or target they should get."""
+    """A ``[[test]]``: what comes in (``request`` is a file's name or the body itself), and what it should get."""
 
     name: str
     request: str | Mapping[str, object] | None
@@ -84,14 +134,40 @@ class Profile:
     ask_usage: bool = True
     other_to: str | None = None
     script: Path | None = None
+    strategy: Strategy = "first-match"
+    fallthrough: bool = True
+    sticky: Sticky = "off"
+    on_loss: Literal["refuse", "allow"] = "refuse"
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    openrouter: Mapping[str, object] = field(default_factory=dict)  # how its `models` list is built
+    front: str | None = None  # the helper agents are pointed at instead of the router
     timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    breaker: Breaker = Breaker()
+    adaptive: Adaptive = Adaptive()
     limits: Limits = Limits()
     budget: Budget | None = None
+    rule_budgets: Mapping[str, Budget] = field(default_factory=dict)  # by the rule's label
+    cascades: Mapping[str, Cascade] = field(default_factory=dict)  # by the rule's label
     prices: Mapping[tuple[str, str], Rates] = field(default_factory=dict)
     models: Mapping[tuple[str, str], Mapping[str, object]] = field(default_factory=dict)
     ledger_on_error: Literal["serve", "refuse"] = "serve"
     token_facts: bool = True
     retention_s: float = 400 * 86400.0
+    log_bodies: Literal["off", "failed", "all"] = "off"
+    log_keep_s: float = 3 * 86400.0
     tests: tuple[RouteTest, ...] = ()
-    settings: Mapping[str, object] = field(default_factory=dict)  # the parsed file, for keys other parts own
+    settings: Mapping[str, object] = field(default_factory=dict)  # the parsed file; floats are Decimals
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
+    in_home: bool = False  # whether the files are of the user's own home, so that `command:` credentials may run
+
+    @property
+    def script_config(self) -> Mapping[str, object]:
+        """What the profile's script is told beside the request: names only, as JSON has them."""
+        routes = self.routes
+        return {
+            "profile": self.name,
+            "providers": sorted(self.providers),
+            "aliases": {name: str(rule.targets[0]) for name, rule in routes.aliases.items()},
+            "default": str(routes.default.targets[0]) if routes.default else None,
+        }

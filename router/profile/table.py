@@ -1,13 +1,13 @@
 """Reading one table of a parsed file: each key asked for by kind, everything wrong with it collected.
 
-A key that nobody asks for is an error, so the code that reads a table is at the same time the list of its keys. Who asks
+A key that nobody asks for is an error, so the code that reads a table is also the list of its keys. Who asks
 gets a value or the default; whether all was well is known from the document's problems in the end.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar, cast
 
@@ -202,7 +202,7 @@ class Table:
         for key in given[1:]:
             self.error(key, f"can't stand beside {given[0]}: use one of them")
 
-    def finish(self, *, elsewhere: dict[str, str] | None = None) -> None:
+    def finish(self, *, elsewhere: Mapping[str, str] | None = None) -> None:
         """Every key that nobody asked for is an error; ``elsewhere`` has a better word for some of them."""
         for key in self.values:
             if key not in self._asked:

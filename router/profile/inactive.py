@@ -1,0 +1,96 @@
+"""Keys that are read and checked but do nothing yet. Whoever makes one work deletes its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from router.profile.document import Document
+from router.profile.problems import KeyPath
+
+MESSAGE: Final = "isn't active yet"
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def _among(*words: object) -> Callable[[object], bool]:
+    return lambda value: value in words
+
+
+def _at_most_one(value: object) -> bool:
+    return not isinstance(value, list) or len(value) <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Inactive:
+    """``key`` is a path: ``*`` is any name, ``[]`` any element of a list. ``fine``: values that ask for nothing."""
+
+    key: tuple[str, ...]
+    fine: Callable[[object], bool] = _never
+    instead: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{MESSAGE}: {self.instead}" if self.instead else MESSAGE
+
+
+_IN_RULES: Final = (
+    Inactive(("targets",), _at_most_one, "only the first target is called"),
+    Inactive(("targets", "[]", "weight")),
+    Inactive(("targets", "[]", "openrouter")),
+    Inactive(("strategy",), _among("first-match", "simple", "conditional")),
+    Inactive(("weight",)),
+    Inactive(("fallback",), instead="only the first target is called"),
+    Inactive(("cascade",), instead="the rule's own target is called"),
+    Inactive(("sticky",), _among("off")),
+    Inactive(("openrouter",)),
+    Inactive(("budget",), instead="nothing is refused or warned of"),
+)
+
+INACTIVE: Final[tuple[Inactive, ...]] = (
+    Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
+    Inactive(("routing", "strategy"), _among("first-match", "simple", "conditional")),
+    Inactive(("routing", "fallthrough"), _among(False)),
+    Inactive(("routing", "sticky"), _among("off")),
+    Inactive(("routing", "openrouter")),
+    Inactive(("routing", "on-loss"), _among("refuse")),
+    Inactive(("routing", "on-disconnect"), _among("cancel")),
+    Inactive(("retry",), instead="each request is tried once"),
+    Inactive(("breaker",)),
+    Inactive(("adaptive",)),
+    Inactive(("budget",), instead="nothing is refused or warned of"),
+    Inactive(("limits",), instead="nothing is limited"),
+    Inactive(("log", "bodies"), _among("off")),
+    Inactive(("log", "keep")),
+    *(
+        Inactive((*where, *row.key), row.fine, row.instead)
+        for where in (("rule", "[]"), ("default",), ("aliases", "*"))
+        for row in _IN_RULES
+    ),
+)
+
+
+def inactive_keys(document: Document) -> None:
+    """A warning for each key of a file that is valid but does nothing yet."""
+    for row in INACTIVE:
+        for path, value in _found(document.values, row.key, ()):
+            if not row.fine(value):
+                document.warn(path, row.message)
+
+
+def _found(value: object, key: tuple[str, ...], path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    if not key:
+        yield path, value
+        return
+    step, *rest = key
+    if step == "[]" and isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from _found(element, tuple(rest), (*path, index))
+    elif step == "*" and isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _found(inner, tuple(rest), (*path, name))
+    elif isinstance(value, dict) and step in value:
+        yield from _found(value[step], tuple(rest), (*path, step))
