@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.payloads import NONCE_LENGTH, Payload, every_payload
+from benchmarks.payloads import NONCE_LENGTH, Payload, Session, every_payload
 from benchmarks.worker import serve_commands
 
 _STAMP = re.compile(rb"~(\d{20})~")
@@ -46,7 +46,13 @@ class Client(asyncio.Protocol):
     """One connection: sends, reads the reply to its end, sends again while ``wanted()``."""
 
     def __init__(
-        self, head: bytes, payload: Payload, deltas: int | None, figures: Figures, wanted: Callable[[], bool], seed: int
+        self,
+        head: bytes,
+        payload: Payload | Session,
+        deltas: int | None,
+        figures: Figures,
+        wanted: Callable[[], bool],
+        seed: int,
     ) -> None:
         self._head = head
         self._payload = payload
@@ -71,9 +77,11 @@ class Client(asyncio.Protocol):
         self._left: int | None = None  # bytes of a body with a length; None: chunked
         self._seen = 0
         self._ending = b""
+        body = self._payload.body(self._figures.started, nonce)
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body)
         self._figures.started += 1
         self._began = _now()
-        self._transport.write(self._head + self._payload.body(nonce))
+        self._transport.write(message)
 
     def data_received(self, data: bytes) -> None:
         now = _now()
@@ -147,21 +155,19 @@ class Client(asyncio.Protocol):
             self._fail(f"connection lost with a request under way: {exc!r}")
 
 
-async def run(order: dict[str, Any], payloads: dict[str, Payload]) -> dict[str, Any]:
+async def run(order: dict[str, Any], payloads: dict[str, Payload | Session]) -> dict[str, Any]:
     """One measurement."""
     payload = payloads[order["payload"]]
     figures = Figures()
-    body_length = len(payload.before) + NONCE_LENGTH + len(payload.after)
     fields = {
         "host": f"127.0.0.1:{order['port']}",
         "content-type": "application/json",
         "accept": "*/*",
         "user-agent": "bench/1",
         **order["headers"],
-        "content-length": str(body_length),
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    head = f"POST {order['path']} HTTP/1.1\r\n{lines}\r\n".encode()
+    head = f"POST {order['path']} HTTP/1.1\r\n{lines}".encode()
     loop = asyncio.get_running_loop()
     until = loop.time() + order["seconds"]
 
@@ -203,13 +209,13 @@ async def run(order: dict[str, Any], payloads: dict[str, Payload]) -> dict[str, 
 
 
 def quantiles(nanoseconds: Sequence[int]) -> dict[str, float] | None:
-    """Median, 99th percentile and maximum in milliseconds; None without samples."""
+    """Median, 99th percentile, maximum and mean in milliseconds; None without samples."""
     if not nanoseconds:
         return None
     ordered = sorted(nanoseconds)
     last = len(ordered) - 1
     at = {"p50": round(last * 0.5), "p99": round(last * 0.99), "max": last}
-    return {name: ordered[index] / 1e6 for name, index in at.items()}
+    return {name: ordered[index] / 1e6 for name, index in at.items()} | {"mean": sum(ordered) / len(ordered) / 1e6}
 
 
 async def main() -> None:

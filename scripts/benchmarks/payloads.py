@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 MODEL = "claude-sonnet-4-5"
 NONCE_LENGTH = 16
+SESSION_TURNS = 100
 _NONCE = "N" * NONCE_LENGTH
 
 _WORDS = """
@@ -35,8 +36,26 @@ class Payload:
     before: bytes
     after: bytes
 
-    def body(self, nonce: bytes) -> bytes:
+    def body(self, turn: int, nonce: bytes) -> bytes:
+        """The bytes to send; every turn is the same request but for its nonce."""
         return self.before + nonce + self.after
+
+
+@dataclass(slots=True)
+class Session:
+    """A conversation that grows by two messages a turn; all its messages carry the nonce of its first turn."""
+
+    name: str
+    path: str
+    head: bytes
+    messages: tuple[bytes, ...]
+    _nonce: bytes = b""
+
+    def body(self, turn: int, nonce: bytes) -> bytes:
+        if turn == 0:
+            self._nonce = nonce
+        messages = b",".join(self.messages[: 2 * turn + 1])
+        return b'%b,"messages":[%b]}' % (self.head, messages.replace(_NONCE.encode(), self._nonce))
 
 
 def small() -> Payload:
@@ -49,18 +68,29 @@ def small() -> Payload:
 
 def agent(*, stream: bool = False) -> Payload:
     """100 KB in 40 messages with 20 tools, Messages."""
-    return _split("stream" if stream else "agent", "/v1/messages", session(turns=19, result_bytes=2900, stream=stream))
+    return _split(
+        "stream" if stream else "agent", "/v1/messages", conversation(turns=19, result_bytes=2900, stream=stream)
+    )
 
 
 def huge() -> Payload:
     """2 MB in 160 messages with 20 tools, Messages."""
-    return _split("huge", "/v1/messages", session(turns=79, result_bytes=24_500))
+    return _split("huge", "/v1/messages", conversation(turns=79, result_bytes=24_500))
 
 
-def session(*, turns: int, result_bytes: int, stream: bool = False) -> dict[str, object]:
-    """A coding agent's request after so many tool calls: ``2 * turns + 2`` messages, the nonce in the last."""
+def growing() -> Session:
+    """100 turns of a coding agent, from 40 KB to 400 KB, Messages."""
+    whole = conversation(turns=SESSION_TURNS, result_bytes=3000, nonces=True)
+    messages = whole.pop("messages")
+    assert isinstance(messages, list)
+    return Session("session", "/v1/messages", encode(whole)[:-1], tuple(map(encode, messages)))
+
+
+def conversation(*, turns: int, result_bytes: int, stream: bool = False, nonces: bool = False) -> dict[str, object]:
+    """A coding agent's request after so many tool calls: ``2 * turns + 2`` messages, a nonce in the last or all."""
     chance = random.Random(2)
-    messages: list[dict[str, object]] = [_said("user", _sentences(chance, 800))]
+    mark = f"({_NONCE}) " if nonces else ""
+    messages: list[dict[str, object]] = [_said("user", mark + _sentences(chance, 800))]
     for turn in range(turns):
         call = {
             "type": "tool_use",
@@ -68,9 +98,13 @@ def session(*, turns: int, result_bytes: int, stream: bool = False) -> dict[str,
             "name": f"tool_{turn % 20}",
             "input": {"path": f"src/part_{turn}/module.py", "limit": chance.randrange(2000), "quiet": bool(turn % 2)},
         }
-        result = {"type": "tool_result", "tool_use_id": call["id"], "content": _source_code(chance, result_bytes)}
+        result = {
+            "type": "tool_result",
+            "tool_use_id": call["id"],
+            "content": mark + _source_code(chance, result_bytes),
+        }
         messages += [
-            {"role": "assistant", "content": [{"type": "text", "text": _sentences(chance, 140)}, call]},
+            {"role": "assistant", "content": [{"type": "text", "text": mark + _sentences(chance, 140)}, call]},
             {"role": "user", "content": [result]},
         ]
     messages.append(_said("user", f"Go on with the next step. ({_NONCE})"))
@@ -89,8 +123,9 @@ def encode(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def every_payload() -> dict[str, Payload]:
-    return {payload.name: payload for payload in (small(), agent(), huge(), agent(stream=True))}
+def every_payload() -> dict[str, Payload | Session]:
+    made = (small(), agent(), huge(), agent(stream=True), growing())
+    return {payload.name: payload for payload in made}
 
 
 def _split(name: str, path: str, body: object) -> Payload:

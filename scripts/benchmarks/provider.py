@@ -11,34 +11,15 @@ Run as a worker (see ``processes.Worker``) on the port given, 0 for a free one. 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from dataclasses import dataclass
 
+from benchmarks.replies import PLACE, Format, chat_format, messages_format
 from benchmarks.worker import serve_commands
 
 _STREAM_FLAG = b'"stream":true'
 _FLAG_WITHIN = 400
-_STAMP = b"%020d"
-_USAGE = {"input_tokens": 1200, "output_tokens": 210, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 800}
-_CHAT_USAGE = {
-    "prompt_tokens": 2000,
-    "completion_tokens": 210,
-    "total_tokens": 2210,
-    "prompt_tokens_details": {"cached_tokens": 800},
-}
-_TEXT = "The rule was tried, it matched, and the answer came back unchanged. " * 9
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """The canned bytes of one wire format; ``delta`` has a place for the stamp."""
-
-    reply: bytes
-    start: bytes
-    delta: bytes
-    end: bytes
 
 
 @dataclass(slots=True)
@@ -55,12 +36,7 @@ class Counters:
     abandoned: int = 0
 
 
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _whole(value: object) -> bytes:
-    body = _compact(value)
+def _whole(body: bytes) -> bytes:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\ncontent-length: %d\r\n\r\n"
     return head % len(body) + body
 
@@ -69,64 +45,33 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _event(value: dict[str, object]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (str(value["type"]).encode(), _compact(value))
-
-
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
     b"request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 _LAST_CHUNK = b"0\r\n\r\n"
-_PLACE = "S" * 20
 
 
-def _messages_format() -> Format:
-    message = {
-        "id": "msg_bench",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-sonnet-4-5",
-        "stop_sequence": None,
-    }
-    opening = {**message, "content": [], "stop_reason": None, "usage": {**_USAGE, "output_tokens": 1}}
-    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    delta = {"type": "text_delta", "text": f"word ~{_PLACE}~ "}
-    closing = {"stop_reason": "end_turn", "stop_sequence": None}
-    return Format(
-        reply=_whole(
-            {**message, "content": [{"type": "text", "text": _TEXT}], "stop_reason": "end_turn", "usage": _USAGE}
-        ),
-        start=_STREAM_HEAD + _chunk(_event({"type": "message_start", "message": opening}) + _event(block)),
-        delta=_chunk(_event({"type": "content_block_delta", "index": 0, "delta": delta})),
-        end=_chunk(_event({"type": "content_block_stop", "index": 0}))
-        + _chunk(_event({"type": "message_delta", "delta": closing, "usage": _USAGE}))
-        + _chunk(_event({"type": "message_stop"}))
-        + _LAST_CHUNK,
-    )
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """A format's reply as HTTP/1.1; ``delta`` is filled in with the clock."""
+
+    reply: bytes
+    start: bytes
+    delta: bytes
+    end: bytes
+
+    @classmethod
+    def of(cls, made: Format) -> Canned:
+        return cls(
+            reply=_whole(made.reply),
+            start=_STREAM_HEAD + _chunk(made.start),
+            delta=_chunk(made.delta).replace(PLACE.encode(), b"%020d"),
+            end=b"".join(map(_chunk, made.end)) + _LAST_CHUNK,
+        )
 
 
-def _chat_format() -> Format:
-    common = {"id": "chatcmpl-bench", "created": 1_760_000_000, "model": "llama-3.3-70b-versatile"}
-
-    def part(delta: dict[str, object], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return b"data: %b\n\n" % _compact({**common, "object": "chat.completion.chunk", "choices": [choice]})
-
-    choice = {"index": 0, "message": {"role": "assistant", "content": _TEXT}, "finish_reason": "stop"}
-    usage = {**common, "object": "chat.completion.chunk", "choices": [], "usage": _CHAT_USAGE}
-    return Format(
-        reply=_whole({**common, "object": "chat.completion", "choices": [choice], "usage": _CHAT_USAGE}),
-        start=_STREAM_HEAD + _chunk(part({"role": "assistant", "content": ""})),
-        delta=_chunk(part({"content": f"word ~{_PLACE}~ "})),
-        end=_chunk(part({}, "stop"))
-        + _chunk(b"data: %b\n\n" % _compact(usage))
-        + _chunk(b"data: [DONE]\n\n")
-        + _LAST_CHUNK,
-    )
-
-
-FORMATS = {b"/messages": _messages_format(), b"/chat/completions": _chat_format()}
+CANNED = {b"/messages": Canned.of(messages_format()), b"/chat/completions": Canned.of(chat_format())}
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -191,7 +136,7 @@ class Connection(asyncio.Protocol):
         if self._tail[-5:] != _LAST_CHUNK if self._length is None else self._received < self._length:
             return
         assert self._path is not None
-        known = next((made for ending, made in FORMATS.items() if self._path.endswith(ending)), None)
+        known = next((made for ending, made in CANNED.items() if self._path.endswith(ending)), None)
         stream = _STREAM_FLAG in self._beginning[:_FLAG_WITHIN]
         self._counters.requests += 1
         self._counters.bytes_in += self._received
@@ -203,11 +148,10 @@ class Connection(asyncio.Protocol):
         else:
             self._stream(known)
 
-    def _stream(self, known: Format) -> None:
+    def _stream(self, known: Canned) -> None:
         self._counters.streams += 1
         self._streaming = True
-        self._format = known
-        self._template = known.delta.replace(_PLACE.encode(), _STAMP)
+        self._canned = known
         self._sent = 0
         self._deltas, self._delay_s = self._settings.deltas, self._settings.delay_s
         self._transport.write(known.start)
@@ -223,12 +167,12 @@ class Connection(asyncio.Protocol):
     def _send(self) -> None:
         if self._transport.is_closing():
             return
-        self._transport.write(self._template % time.monotonic_ns())
+        self._transport.write(self._canned.delta % time.monotonic_ns())
         self._sent += 1
         if self._sent < self._deltas:
             self._next()
         else:
-            self._transport.write(self._format.end)
+            self._transport.write(self._canned.end)
             self._streaming = False
 
 

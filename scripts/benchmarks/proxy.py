@@ -6,12 +6,12 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import targets
-from benchmarks.payloads import Payload, every_payload
+from benchmarks.payloads import SESSION_TURNS, Payload, Session, every_payload
 from benchmarks.processes import Worker, allow_many_files, cores, environment
 from benchmarks.targets import Target
 
@@ -29,7 +29,8 @@ class Cell:
     deltas: int | None = None
     delay_ms: float = 0.0
     direct: bool = False  # also measured without a proxy
-    once: bool = False
+    once: bool = False  # no time limit, so many requests as ``requests``
+    requests: int = 1_000_000
     ramp_s: float = 0.0
 
 
@@ -43,7 +44,9 @@ CELLS = (
     Cell("stream, 1 client", "stream", 1, deltas=200, delay_ms=5, direct=True),
     Cell("stream, 16 clients", "stream", 16, deltas=200, delay_ms=5),
 )
-MANY = Cell("1000 streams", "stream", 1000, deltas=60, delay_ms=200, direct=True, once=True, ramp_s=4.0)
+MANY = Cell("1000 streams", "stream", 1000, deltas=60, delay_ms=200, direct=True, once=True, requests=1000, ramp_s=4.0)
+SESSION = Cell("growing session", "session", 1, once=True, requests=SESSION_TURNS)
+WITH_TOKENS, WITHOUT_TOKENS = "router, token rule", "router, no token rule"
 
 
 @dataclass(slots=True)
@@ -127,6 +130,21 @@ class Bench:
                     self.results.samples.setdefault((cell.name, target.name), []).append(sample)
                     say(f"round {number + 1}/{rounds}  {cell.name:20s} {target.name:14s} {brief(sample)}")
 
+    def run_sessions(self, rounds: int) -> None:
+        """The same growing conversation through a profile with a token rule and one without, by turns."""
+        router = next((target for target in self.targets if target.name == "router"), None)
+        if router is None:
+            return
+        pair = [
+            replace(router, name=WITHOUT_TOKENS, prefix="/plain"),
+            replace(router, name=WITH_TOKENS, prefix="/tokens"),
+        ]
+        for number in range(rounds):
+            for target in pair if number % 2 else reversed(pair):
+                sample = self._measure(SESSION, target, 0)
+                self.results.samples.setdefault((SESSION.name, target.name), []).append(sample)
+                say(f"round {number + 1}/{rounds}  {SESSION.name:20s} {target.name:14s} {brief(sample)}")
+
     def _measure(self, cell: Cell, target: Target, seconds: float) -> Sample:
         if target.stalls:
             target.stalls.longest_ms()
@@ -146,7 +164,7 @@ class Bench:
         return sample
 
     def _send(self, cell: Cell, target: Target, seconds: float) -> Sample:
-        payload: Payload = self._payloads[cell.payload]
+        payload: Payload | Session = self._payloads[cell.payload]
         before = self.provider.ask(deltas=cell.deltas or 0, delay_ms=cell.delay_ms)["requests"]
         sample = self.load.ask(
             port=target.port,
@@ -154,13 +172,13 @@ class Bench:
             payload=cell.payload,
             clients=cell.clients,
             seconds=seconds if not cell.once else 60.0,
-            max_requests=cell.clients if cell.once else 1_000_000,
+            max_requests=cell.requests,
             headers=target.headers,
             deltas=cell.deltas,
             ramp_s=cell.ramp_s,
         )
         seen = self.provider.ask()["requests"] - before
-        if target.name == "router":
+        if target.name.startswith("router"):
             self._sent_to_router += sample["started"]
         where = f"{cell.name}, {target.name}"
         if sample["errors"]:
@@ -188,6 +206,7 @@ def measure(
             say("only one core, or no pinning here: server, load and provider disturb each other")
         try:
             bench.run(CELLS, rounds=rounds, seconds=seconds)
+            bench.run_sessions(2 * rounds)
             if many:
                 bench.run([MANY], rounds=min(2, rounds - 1) or 1, seconds=0)
         finally:

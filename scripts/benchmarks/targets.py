@@ -9,42 +9,55 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import Meter, Process, Stalls, Worker, environment
 
-# The rules of the README's first example; what stands below them sends both providers to the fake one.
+# The rules of the README's first example.
 RULES = """\
 [[rule]]
-match = {{ tool-use = true }}
+match = { tool-use = true }
 to = "anthropic"
 model = "claude-sonnet-4-5"
 
 [[rule]]
-match = {{ input-tokens-lt = 2000 }}
+match = { input-tokens-lt = 2000 }
 to = "groq"
 model = "llama-3.3-70b-versatile"
 
 [[rule]]
-match = {{ input-tokens-gt = 100000 }}
+match = { input-tokens-gt = 100000 }
 to = "anthropic"
 model = "claude-sonnet-4-5" # long context
 
 [default]
 to = "anthropic"
 model = "claude-haiku-4-5"
+"""
+# A rule that asks for the length of the session, which its bytes alone don't tell for most turns; and the same without.
+TOKEN_RULES = """\
+[[rule]]
+match = { input-tokens-gt = 60000 }
+to = "anthropic"
 
+"""
+PLAIN_RULES = """\
+[default]
+to = "anthropic"
+"""
+PROVIDERS = """
 [providers.anthropic]
-base-url = "http://127.0.0.1:{provider}"
+base-url = "http://127.0.0.1:PORT"
 api-key = "env:BENCH_KEY"
 
 [providers.groq]
-base-url = "http://127.0.0.1:{provider}/v1"
+base-url = "http://127.0.0.1:PORT/v1"
 api-key = "env:BENCH_KEY"
 """
 READY_S = 30.0
+Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -92,7 +105,10 @@ def bare(provider: int, *, folder: Path, core: int | None) -> Target:
 def router(provider: int, *, folder: Path, core: int | None) -> Target:
     """The router as a user starts it: rules, ledger and log on."""
     home = folder / "home"
-    write_profile(home, "bench", RULES.format(provider=provider))
+    providers = PROVIDERS.replace("PORT", str(provider))
+    write_profile(home, "bench", RULES + providers)
+    write_profile(home, "plain", PLAIN_RULES + providers)
+    write_profile(home, "tokens", TOKEN_RULES + PLAIN_RULES + providers)
     process, port = start_router(home, folder=folder, core=core)
     target = Target("router", port, prefix="/bench", process=process, meter=Meter(process.pid))
     target.stalls = Stalls(process, folder / "router.stalls")
