@@ -82,6 +82,13 @@ class RouteTable:
     providers: frozenset[str] = frozenset()
     needs_tokens: bool = False  # some rule can ask for the token count
 
+    def routed_concepts(self) -> dict[str, Rule]:
+        """The concepts with a route, by their phrase id."""
+        if self.phrases is None:
+            return {}
+        ids = self.phrases.concept_ids
+        return {ids[rule.name]: rule for rule in self.concept_routes if rule.name is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -162,8 +169,8 @@ class _Walk:
         self.catalog = catalog
         self.tried: tuple[Rule, ...] = ()
 
-    def chosen(self, rule: Rule, reason: str | None = None) -> RouteDecision:
-        return RouteDecision(rule, tuple(self.candidates(rule)), reason or rule.reason, self.tried)
+    def chosen(self, rule: Rule) -> RouteDecision:
+        return RouteDecision(rule, tuple(self.candidates(rule)), rule.reason, self.tried)
 
     def candidates(self, rule: Rule) -> Iterator[Target]:
         """The rule's targets, then its fallbacks, each once, every model filled in."""
@@ -185,12 +192,14 @@ def kept_model(routes: RouteTable, requested: str, provider: str) -> str:
     return next((model for model in models if model), requested)
 
 
-def split_explicit(routes: RouteTable, model: str) -> tuple[str, str] | None:
-    """``provider:model`` taken apart, if its left part is a known provider and the profile allows it."""
+def explicit_rule(routes: RouteTable, requested: str) -> Rule | None:
+    """What a requested ``provider:model`` means, if its left part is a known provider and the profile allows it."""
     if not routes.explicit_provider:
         return None
-    provider, colon, rest = model.partition(":")
-    return (provider, rest) if colon and rest and provider in routes.providers else None
+    provider, _, model = requested.partition(":")
+    if not model or provider not in routes.providers:
+        return None
+    return replace(_made_rule("explicit", provider), targets=(Target(provider, model),), reason="explicit provider")
 
 
 def script_rule(routes: RouteTable, answer: Target | str) -> Rule | None:
@@ -208,11 +217,9 @@ def script_rule(routes: RouteTable, answer: Target | str) -> Rule | None:
 
 
 def _explicit(walk: _Walk) -> RouteDecision | None:
-    if not walk.routes.rules_on or (found := split_explicit(walk.routes, walk.facts.model)) is None:
+    if not walk.routes.rules_on or (rule := explicit_rule(walk.routes, walk.facts.model)) is None:
         return None
-    target = Target(*found)
-    rule = replace(_made_rule("explicit", target.provider), targets=(target,))
-    return walk.chosen(rule, "explicit provider")
+    return walk.chosen(rule)
 
 
 def _script(walk: _Walk) -> RouteDecision | None:
@@ -246,10 +253,10 @@ def _concepts_after(walk: _Walk) -> RouteDecision | None:
 
 def _concept(walk: _Walk) -> RouteDecision | None:
     routes = walk.routes
-    if not routes.concept_routes or not routes.rules_on or routes.phrases is None:
+    if not routes.concept_routes or not routes.rules_on:
         return None
-    by_id = {routes.phrases.concept_ids[rule.name]: rule for rule in routes.concept_routes if rule.name is not None}
-    found = walk.facts.concepts_found(by_id.keys())
+    by_id = routes.routed_concepts()
+    found = walk.facts.concepts_found(by_id)
     return walk.chosen(by_id[found[0]]) if found else None
 
 
@@ -273,8 +280,8 @@ def _catalog(walk: _Walk) -> RouteDecision | None:
     providers = walk.catalog(walk.facts.model, walk.facts.api)
     if not providers:
         return None
-    rule = replace(_made_rule("catalog", providers[0]), targets=tuple(Target(provider) for provider in providers))
-    return walk.chosen(rule, "catalog lists the model")
+    targets = tuple(Target(provider) for provider in providers)
+    return walk.chosen(replace(_made_rule("catalog", providers[0]), targets=targets, reason="catalog lists the model"))
 
 
 WALK: tuple[Callable[[_Walk], RouteDecision | None], ...] = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import ClassVar
 
-from router.routing.facts import CountNeeded, Facts, FactUnknown
+from router.routing.facts import CountNeeded, Facts, FactUnknown, HeaderTest, PhraseTest
 from router.routing.rules import Verdict
 
 
@@ -66,6 +66,10 @@ class Condition(ABC):
     def leaves(self) -> Iterator[Condition]:
         """Every condition inside that isn't a composition."""
         yield self
+
+    def asks(self) -> tuple[HeaderTest | PhraseTest, ...]:
+        """The questions about text and headers whose answers the ledger must keep, since it keeps neither."""
+        return ()
 
     def evaluate(self, facts: Facts) -> Verdict:
         """Answer with the value seen. A fact nobody knows gives ``holds=None``."""

@@ -125,13 +125,13 @@ class BudgetUsed(Share):
 class Header(Keyed):
     """A request header matches a glob; of several headers all must. Credentials can't be tested."""
 
-    __slots__ = ("name", "patterns", "test_")
+    __slots__ = ("header", "name", "patterns")
     key = "header"
 
     def __init__(self, name: str, patterns: tuple[str, ...]) -> None:
         self.name = name.lower()
         self.patterns = patterns
-        self.test_ = HeaderTest(
+        self.header = HeaderTest(
             json.dumps([self.name, *sorted(patterns)], separators=(",", ":")), self.name, glob(patterns)
         )
 
@@ -156,7 +156,10 @@ class Header(Keyed):
         return None if patterns is None else cls(name, patterns)
 
     def test(self, facts: Facts) -> bool:
-        return facts.header_holds(self.test_)
+        return facts.header_holds(self.header)
+
+    def asks(self) -> tuple[HeaderTest, ...]:
+        return (self.header,)
 
     def seen(self, facts: Facts) -> str:
         value = facts.headers.get(self.name)

@@ -7,7 +7,7 @@ from typing import Final, get_args
 from router.routing.conditions.condition import Condition, Need
 from router.routing.conditions.kinds import Keyed
 from router.routing.conditions.parsing import Place, quoted, read_words, shown, suggestion
-from router.routing.facts import Facts
+from router.routing.facts import Facts, PhraseTest
 from router.wire.request import TextScope
 
 SCOPES: Final[tuple[TextScope, ...]] = get_args(TextScope)
@@ -27,6 +27,9 @@ class _Phrases(Keyed):
 
     def test(self, facts: Facts) -> bool:
         return any(facts.text_holds(phrase_id, self.scope) for phrase_id in self.phrase_ids)
+
+    def asks(self) -> tuple[PhraseTest, ...]:
+        return tuple(PhraseTest(phrase_id, self.scope) for phrase_id in self.phrase_ids)
 
     def seen(self, facts: Facts) -> str:
         where = {"latest": "the latest human text", "system": "the system prompt", "any": "the conversation"}

@@ -1,0 +1,69 @@
+"""A past request's facts, as the ledger kept them: so that other rules can be tried on past traffic.
+
+The counterpart of ``RequestFacts.record``. The record holds no text and no headers, only the answers to what the rules
+of that day asked; whatever else a rule asks now is ``FactUnknown``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from router.routing.facts import RECORDED, Facts, FactUnknown, HeaderTest, PhraseTest, is_search_name
+from router.wire.request import TextScope, Tool
+
+
+class RecordedFacts(Facts):
+    """The facts of a record (JSON values). A fact that isn't in it raises ``FactUnknown`` when it is asked for."""
+
+    def __init__(self, record: Mapping[str, object]) -> None:
+        for name in RECORDED:
+            if name in record:
+                setattr(self, name, record[name])
+        if isinstance(tools := record.get("tools"), list):
+            self.tools = tuple(_tool(str(name)) for name in tools)
+        if isinstance(tags := record.get("tags"), list):
+            self.tags = frozenset(map(str, tags))
+        if isinstance(now := record.get("now"), str):
+            self.now = datetime.fromisoformat(now)
+        tokens, tests, concepts = record.get("tokens"), record.get("tests"), record.get("concepts")
+        self._tokens = tokens if isinstance(tokens, int) else None
+        self._tests: Mapping[str, object] = tests if isinstance(tests, dict) else {}
+        self._concepts = tuple(map(str, concepts)) if isinstance(concepts, list) else ()
+
+    if not TYPE_CHECKING:  # the names and types are declared in Facts
+
+        def __getattr__(self, name: str) -> object:
+            if name in Facts.__annotations__:
+                raise FactUnknown(name)
+            raise AttributeError(name)
+
+    def tokens(self) -> int:
+        if self._tokens is None:
+            raise FactUnknown("tokens")
+        return self._tokens
+
+    def tokens_reach(self, threshold: int) -> bool:
+        return self.tokens() >= threshold
+
+    def text_holds(self, phrase_id: str, scope: TextScope) -> bool:
+        return self._answer(PhraseTest(phrase_id, scope))
+
+    def concepts_found(self, asked: Collection[str]) -> tuple[str, ...]:
+        found = {phrase_id for phrase_id in asked if self._answer(PhraseTest(phrase_id, "latest"))}
+        # A concept that only conditions asked about has no rank among those with a route.
+        return tuple(phrase_id for phrase_id in (*self._concepts, *sorted(found)) if phrase_id in found)
+
+    def header_holds(self, test: HeaderTest) -> bool:
+        return self._answer(test)
+
+    def _answer(self, test: HeaderTest | PhraseTest) -> bool:
+        answer = self._tests.get(test.id)
+        if not isinstance(answer, bool):
+            raise FactUnknown(test.id)
+        return answer
+
+
+def _tool(name: str) -> Tool:
+    return Tool(name, "web-search" if is_search_name(name) else "function")
