@@ -239,7 +239,7 @@ _EVENTS: Final = frozenset(
 class MessagesTap(EventTap):
     """Usage starts in ``message_start`` and is completed by ``message_delta``; ``message_stop`` is the end."""
 
-    def _is_plain(self, chunk: bytes) -> bool:
+    def _passes(self, chunk: bytes) -> bool:
         return b"message_" not in chunk and b'error"' not in chunk
 
     def _marks_end(self, part: bytearray, start: int) -> bool:

@@ -43,7 +43,10 @@ class StreamTap(Protocol):
     committed: bool  # content was seen: from here on the answer may be started
     ended: bool  # the format's own end was seen
     failed: bool  # the stream carried the format's in-band error
-    facts: ReplyFacts
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """What the stream has said about itself so far; may be asked at any time."""
 
     def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
         """Take bytes as they arrived; return (bytes to send now, bytes to send once the request is settled).

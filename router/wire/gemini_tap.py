@@ -12,7 +12,7 @@ import msgspec
 
 from router.wire.codec import ReplyFacts, ReplyPart
 from router.wire.pieces import blocks_of, fields_of
-from router.wire.sse import SseEvent
+from router.wire.sse import SseDecoder, SseEvent
 from router.wire.taps import EventTap, Pass, decoded, error_message, object_in_tail, text_or_none, usage_report
 from router.wire.usage import from_gemini, merge
 
@@ -21,6 +21,7 @@ MAX_ARRAY: Final = 16 << 20
 _ARRAY_TAIL: Final = 1 << 16
 
 _NULL = msgspec.Raw(b"null")
+_WORTH_READING: Final = (b'"finishReason"', b'"blockReason"', b'"error"')
 _FINISH: Final = re.compile(rb'"finishReason"\s*:\s*"([A-Z_]+)"')
 
 
@@ -77,16 +78,40 @@ def joined_facts(replies: list[Reply]) -> ReplyFacts:
 class GeminiTap(EventTap):
     """Events with ``alt=sse``: each is a whole response, with the usage so far."""
 
-    def _is_plain(self, chunk: bytes) -> bool:
-        return False  # every event may be the last one and carries usage; there are few and large ones
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest = b""  # whole events that passed unread; they have the usage up to now
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """See ``StreamTap.facts``. Every event repeats the usage, so only the latest are read, and only when asked."""
+        self._take_latest()
+        return self._facts
+
+    def _take_latest(self) -> None:
+        latest, self._latest = self._latest, b""
+        for event in SseDecoder().feed(latest) if latest else ():
+            self._take(event)
+
+    def _passes(self, chunk: bytes) -> bool:
+        if any(word in chunk for word in _WORTH_READING):
+            return False
+        if b'"usageMetadata"' in chunk:
+            self._latest = chunk
+        return True
 
     def _marks_end(self, part: bytearray, start: int) -> bool:
         return part.find(b'"finishReason"', start) >= 0 or part.find(b'"blockReason"', start) >= 0
 
     def _read(self, event: SseEvent) -> Pass:
+        self._take_latest()
+        self._take(event)
+        return Pass.HOLD if self._facts.stop_reason is not None and not self.failed else Pass.ON
+
+    def _take(self, event: SseEvent) -> None:
         reply = decoded(event.data, _replies)
         if reply is None:
-            return self._passing()
+            return
         facts = reply.facts()
         self.committed = self.committed or bool(facts.parts) or facts.stop_reason is not None
         self.failed = self.failed or facts.error is not None
@@ -97,7 +122,6 @@ class GeminiTap(EventTap):
             error=facts.error,
         )
         self._note_usage(reply.usageMetadata, from_gemini)
-        return self._passing()
 
     def _read_tail(self, event: SseEvent) -> Pass:
         """An event with a large picture."""
@@ -106,13 +130,10 @@ class GeminiTap(EventTap):
             self._note(stop_reason=finish[-1].decode())
         if (raw := object_in_tail(event.data, "usageMetadata")) is not None:
             self._note_usage(raw, from_gemini)
-        return self._passing()
-
-    def _passing(self) -> Pass:
-        return Pass.ON if self.facts.stop_reason is None or self.failed else Pass.HOLD
+        return Pass.HOLD if finish else Pass.ON
 
     def _closed(self) -> None:
-        self.ended = self.facts.stop_reason is not None and not self.failed
+        self.ended = self._facts.stop_reason is not None and not self.failed
 
 
 class GeminiArrayTap:
@@ -122,10 +143,15 @@ class GeminiArrayTap:
         self.committed = False
         self.ended = False
         self.failed = False
-        self.facts = ReplyFacts()
+        self._facts = ReplyFacts()
         self._held = b""
         self._seen = bytearray()
         self._whole = True
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """See ``StreamTap.facts``; empty until the end."""
+        return self._facts
 
     def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
         """See ``StreamTap.feed``."""
@@ -147,17 +173,17 @@ class GeminiArrayTap:
         if self._whole:
             replies = replies_of(seen)
             if replies is not None:
-                self.facts = joined_facts(replies)
-                self.ended = self.facts.stop_reason is not None
+                self._facts = joined_facts(replies)
+                self.ended = self._facts.stop_reason is not None
         elif (raw := object_in_tail(seen, "usageMetadata")) is not None and (report := usage_report(raw)) is not None:
             finish = _FINISH.findall(seen)
-            self.facts = ReplyFacts(
+            self._facts = ReplyFacts(
                 usage=from_gemini(report),
                 usage_raw=bytes(raw).decode(errors="replace"),
                 stop_reason=finish[-1].decode() if finish else None,
             )
             self.ended = bool(finish) and seen.rstrip().endswith(b"]")
-        self.failed = self.facts.error is not None
+        self.failed = self._facts.error is not None
         self.ended = self.ended and not self.failed
         return held
 

@@ -45,7 +45,7 @@ class ChatTap(EventTap):
         self._hide_usage = hide_usage
         self._tier: object = None
 
-    def _is_plain(self, chunk: bytes) -> bool:
+    def _passes(self, chunk: bytes) -> bool:
         return (
             b"[DONE]" not in chunk
             and b'error"' not in chunk
@@ -57,7 +57,7 @@ class ChatTap(EventTap):
         return part.find(b"[DONE]", start) >= 0
 
     def _read(self, event: SseEvent) -> Pass:
-        if self.committed and event.event is None and self._is_plain(event.data):
+        if self.committed and event.event is None and self._passes(event.data):
             return Pass.ON
         if event.data.strip() == b"[DONE]":
             return Pass.LAST
@@ -91,7 +91,7 @@ class ChatTap(EventTap):
         return from_openai(report, service_tier=self._tier)
 
     def _closed(self) -> None:
-        self.ended = self.facts.stop_reason is not None and not self.failed
+        self.ended = self._facts.stop_reason is not None and not self.failed
 
 
 def _all_null(chunk: bytes, name: bytes, null: bytes, spaced_null: bytes) -> bool:

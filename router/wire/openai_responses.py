@@ -265,7 +265,8 @@ class OpenAIResponses:
         facts = response_facts(payload)
         if facts is None:
             return ReplyFacts()
-        return replace(facts, parts=_parts(reply.output)) if facts.error is None else facts
+        answered = facts.error is None and reply.status not in ("queued", "in_progress", "cancelled")
+        return replace(facts, parts=_parts(reply.output)) if answered else facts
 
     def asks_usage(self, body: Body) -> bool:
         return True

@@ -66,7 +66,7 @@ def response_facts(raw: bytes | msgspec.Raw) -> ReplyFacts | None:
 class ResponsesTap(EventTap):
     """The first item commits; ``response.completed``, ``incomplete`` or ``failed`` is the end."""
 
-    def _is_plain(self, chunk: bytes) -> bool:
+    def _passes(self, chunk: bytes) -> bool:
         return b'error"' not in chunk and not any(word in chunk for word in _END_WORDS)
 
     def _marks_end(self, part: bytearray, start: int) -> bool:

@@ -1,7 +1,7 @@
 """What all stream taps have in common: bytes pass, events are looked at, the end is held apart.
 
 A tap stands between the provider's bytes and the client. Nearly every chunk is an ordinary delta: a format names the
-few words that can only stand in events worth reading (``_reads``), and a chunk of whole events without them passes
+few words that can only stand in events worth reading (``_passes``), and a chunk of whole events without them passes
 without being taken apart. Only the rest goes through the ``SseDecoder``, and of those only events that carry usage,
 names, stop reasons, errors or the end are decoded as JSON. The formats' files hold one ``EventTap`` each.
 """
@@ -46,18 +46,23 @@ class EventTap(ABC):
         self.committed = False
         self.ended = False
         self.failed = False
-        self.facts = ReplyFacts()
+        self._facts = ReplyFacts()
         self._decoder = SseDecoder()
         self._whole_events = whole_events  # nothing of an unfinished event is passed on: it may have to be hidden
         self._unsent = bytearray()
         self._sent = 0  # bytes of the stream already given out or hidden
         self._holding = False
 
+    @property
+    def facts(self) -> ReplyFacts:
+        """See ``StreamTap.facts``."""
+        return self._facts
+
     # What a format says about its events.
 
     @abstractmethod
-    def _is_plain(self, chunk: bytes) -> bool:
-        """Whether these whole events hold nothing to read. May be wrong only by saying no."""
+    def _passes(self, chunk: bytes) -> bool:
+        """Whether these whole events hold nothing to read now. May be wrong only by saying no."""
 
     @abstractmethod
     def _marks_end(self, part: bytearray, start: int) -> bool:
@@ -86,7 +91,7 @@ class EventTap(ABC):
             and not self._unsent
             and not decoder.pending
             and chunk.endswith((b"\n\n", b"\r\n\r\n"))
-            and self._is_plain(chunk)
+            and self._passes(chunk)
         ):
             decoder.skip(len(chunk))
             self._sent += len(chunk)
@@ -159,7 +164,7 @@ class EventTap(ABC):
         """Add to the facts; ``None`` and empty text never replace something known."""
         known = {name: value for name, value in changes.items() if value is not None and value != ""}
         if known:
-            self.facts = replace(self.facts, **known)  # type: ignore[arg-type]  # names are checked by replace()
+            self._facts = replace(self._facts, **known)  # type: ignore[arg-type]  # names are checked by replace()
 
     def _note_usage(self, raw: msgspec.Raw, read: Callable[[dict[str, Any]], Usage], *, keep: bool = False) -> bool:
         """Take a usage object; whether it is one.
@@ -171,9 +176,9 @@ class EventTap(ABC):
         if report is None:
             return False
         text = bytes(raw).decode(errors="replace")
-        if keep and self.facts.usage_raw:
-            text = _completed(self.facts.usage_raw, raw)
-        self.facts = replace(self.facts, usage=merge(self.facts.usage, read(report)), usage_raw=text)
+        if keep and self._facts.usage_raw:
+            text = _completed(self._facts.usage_raw, raw)
+        self._facts = replace(self._facts, usage=merge(self._facts.usage, read(report)), usage_raw=text)
         return True
 
 
@@ -209,14 +214,19 @@ def _completed(earlier: str, raw: msgspec.Raw) -> str:
     return msgspec.json.encode(fields).decode(errors="replace")
 
 
+_ERROR_FIELDS = ("message", "detail", "error", "type", "code")
+
+
 def error_message(error: object) -> str | None:
     """The message of an in-band error, in whatever shape it came; ``None`` if there is no error."""
     if error is None or error is False or error == "" or error == {}:
         return None
     if isinstance(error, Mapping):
-        for name in ("message", "detail", "error", "type", "code"):
-            if text := text_or_none(error.get(name)):
-                return text
+        text = next((text for name in _ERROR_FIELDS if (text := text_or_none(error.get(name)))), None)
+        metadata = error.get("metadata")
+        cause = text_or_none(metadata.get("raw")) if isinstance(metadata, Mapping) else None
+        if text is not None:
+            return f"{text}: {cause[:500]}" if cause else text  # OpenRouter's own message says nothing
     return error if isinstance(error, str) else "error without a message"
 
 
