@@ -68,12 +68,11 @@ def load_profile(
     catalog: Mapping[str, Provider],
     environ: Mapping[str, str],
     known_model: KnownModel,
-    in_home: bool = False,
 ) -> Loaded:
     """Read ``routing.toml``, ``concepts/*.md``, ``.env`` and the script of a profile's folder.
 
     ``catalog`` are the providers known without the profile's own; ``known_model(provider, model)`` is None where
-    nothing is known about that provider's models. ``in_home`` says that the folder is of the user's own home.
+    nothing is known about that provider's models.
     """
     folder = _Folder(directory)
     wrong_name = name_problem(name)
@@ -91,10 +90,7 @@ def load_profile(
     folder.problems.extend(document.problems)
     if document.failed:
         return folder.without_profile()
-    draft = Profile(
-        name=name, directory=directory, file_hash="", routes=RouteTable(), providers=catalog, dotenv=dotenv,
-        in_home=in_home,
-    )  # fmt: skip
+    draft = Profile(name, directory, file_hash="", routes=RouteTable(), providers=catalog, dotenv=dotenv)
     profile, used = read_document(document, draft, concepts)
     folder.check_routes(concepts, profile.providers)
     if profile.script is not None:

@@ -159,7 +159,6 @@ class Profile:
     tests: tuple[RouteTest, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)  # the parsed file; floats are Decimals
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
-    in_home: bool = False  # whether the files are of the user's own home, so that `command:` credentials may run
 
     @property
     def script_config(self) -> Mapping[str, object]:
