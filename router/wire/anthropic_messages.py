@@ -6,6 +6,7 @@ event names, key order and optional fields vary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import msgspec
 from router.wire.body import Body, decode
 from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
+from router.wire.overrides import as_list, render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import SseEvent, encode_event
@@ -290,6 +292,16 @@ class _Reply(_Message):
 _replies = msgspec.json.Decoder(_Reply)
 
 
+_PLACES: Final = {
+    "temperature": ("temperature",),
+    "top-p": ("top_p",),
+    "top-k": ("top_k",),
+    "max-tokens": ("max_tokens",),
+    "stop": ("stop_sequences",),
+    "effort": ("output_config", "effort"),
+}
+
+
 class AnthropicMessages:
     """The codec of ``anthropic-messages``."""
 
@@ -324,6 +336,18 @@ class AnthropicMessages:
 
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
+
+    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+        """See ``Codec.overrides``."""
+        return render(body, {**values, "stop": as_list(values["stop"])} if "stop" in values else values, _PLACES)
+
+    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """See ``Codec.unplaced``."""
+        return unplaced(values, _PLACES)
+
+    def count_reply(self, tokens: int) -> bytes:
+        """See ``Codec.count_reply``."""
+        return b'{"input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         error = {"type": words_for(status, code).anthropic, "message": message}

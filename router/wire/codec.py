@@ -5,6 +5,7 @@ Bytes in, meaning out: no codec sees a socket, a clock or a file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -81,6 +82,15 @@ class Codec(Protocol):
 
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         """Top-level fields to set (raw JSON values) so that the stream carries usage."""
+
+    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+        """Top-level fields to set (raw JSON values) for a rule's ``set``: neutral names rendered, others as written."""
+
+    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Neutral names among ``values`` that this format has no word for; they are left out of ``overrides``."""
+
+    def count_reply(self, tokens: int) -> bytes:
+        """The answer to a request to count tokens."""
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         """An error in this format's shape, for a reply that has not started."""

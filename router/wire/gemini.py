@@ -5,6 +5,7 @@ The model and whether to stream stand in the URL. Field names are accepted in ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from router.wire.body import Body, decode
 from router.wire.codec import ReplyFacts, StreamTap
 from router.wire.error_words import words_for
 from router.wire.gemini_tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
+from router.wire.overrides import as_list, render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Api, Piece, PieceContent, RequestView, Thinking, Tool
 from router.wire.taps import text_or_none
@@ -227,6 +229,18 @@ def _read_media(media: dict[str, Any], notes: PieceNotes) -> None:
         notes.document(media.get("data"), kind)
 
 
+_PLACES: Final = {
+    "temperature": ("generationConfig", "temperature"),
+    "top-p": ("generationConfig", "topP"),
+    "top-k": ("generationConfig", "topK"),
+    "max-tokens": ("generationConfig", "maxOutputTokens"),
+    "stop": ("generationConfig", "stopSequences"),
+    "effort": ("generationConfig", "thinkingConfig", "thinkingLevel"),
+}
+# The same in the spelling of the protocol's own field names, for a client that uses them.
+_SNAKE_PLACES: Final = {name: ("generation_config", *path[1:]) for name, path in _PLACES.items()}
+
+
 class Gemini:
     """The codec of ``gemini``."""
 
@@ -247,6 +261,22 @@ class Gemini:
 
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
+
+    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+        """See ``Codec.overrides``."""
+        return render(
+            body,
+            {**values, "stop": as_list(values["stop"])} if "stop" in values else values,
+            _SNAKE_PLACES if "generation_config" in body else _PLACES,
+        )
+
+    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """See ``Codec.unplaced``."""
+        return unplaced(values, _PLACES)
+
+    def count_reply(self, tokens: int) -> bytes:
+        """See ``Codec.count_reply``."""
+        return b'{"totalTokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         error = {"code": status, "message": message, "status": words_for(status, code).gemini}

@@ -5,6 +5,7 @@ Its stream is in ``openai_chat_tap``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from router.wire.body import Body, decode
 from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat_tap import ChatTap
+from router.wire.overrides import render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import encode_event
@@ -245,6 +247,18 @@ _replies = msgspec.json.Decoder(_Reply)
 _reply_lists = msgspec.json.Decoder(list[_Reply])
 
 
+_PLACES: Final = {
+    "temperature": ("temperature",),
+    "top-p": ("top_p",),
+    "top-k": ("top_k",),
+    "max-tokens": ("max_completion_tokens",),
+    "stop": ("stop",),
+    "effort": ("reasoning_effort",),
+}
+# Older servers know only max_tokens; a client that uses it talks to one, or at least doesn't need the new word.
+_PLACES_OF_OLD: Final = {**_PLACES, "max-tokens": ("max_tokens",)}
+
+
 class OpenAIChat:
     """The codec of ``openai-chat``."""
 
@@ -288,6 +302,18 @@ class OpenAIChat:
             options = decode(raw, dict[str, msgspec.Raw], "the field 'stream_options' must be an object")
         options["include_usage"] = msgspec.Raw(b"true")
         return {"stream_options": msgspec.json.encode(options)}
+
+    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+        """See ``Codec.overrides``."""
+        return render(body, values, _PLACES_OF_OLD if "max_tokens" in body else _PLACES)
+
+    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """See ``Codec.unplaced``."""
+        return unplaced(values, _PLACES)
+
+    def count_reply(self, tokens: int) -> bytes:
+        """See ``Codec.count_reply``."""
+        return b'{"input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         return openai_error(status, code, message)

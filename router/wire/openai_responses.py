@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
@@ -13,6 +14,7 @@ from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat import NOT_THINKING, openai_error
 from router.wire.openai_responses_tap import ResponsesTap, response_facts
+from router.wire.overrides import render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import encode_event
@@ -242,6 +244,14 @@ _replies = msgspec.json.Decoder(_Reply)
 _reply_lists = msgspec.json.Decoder(list[_Reply])
 
 
+_PLACES: Final = {
+    "temperature": ("temperature",),
+    "top-p": ("top_p",),
+    "max-tokens": ("max_output_tokens",),
+    "effort": ("reasoning", "effort"),
+}
+
+
 class OpenAIResponses:
     """The codec of ``openai-responses``."""
 
@@ -273,6 +283,18 @@ class OpenAIResponses:
 
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
+
+    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+        """See ``Codec.overrides``."""
+        return render(body, values, _PLACES)
+
+    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """See ``Codec.unplaced``."""
+        return unplaced(values, _PLACES)
+
+    def count_reply(self, tokens: int) -> bytes:
+        """See ``Codec.count_reply``."""
+        return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         return openai_error(status, code, message)
