@@ -40,6 +40,7 @@ _HOST = re.compile(
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~:@!$&'()*+,;=%-]*)*\Z")
 _VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?\Z")
 _PREVIEW = re.compile(r"v\d+(?:alpha|beta)\d*\Z")
+_LAST_V1 = re.compile(r"(?<!/)/v1\Z")  # a host may be called v1
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 _OPERATION = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z")
 
@@ -86,9 +87,9 @@ def base_for(api: Api, base: str) -> str:
         case "openai-chat" | "openai-responses":
             return f"{base}/openai" if _PREVIEW.match(last) else base
         case "anthropic-messages":
-            return base.removesuffix("/v1")
+            return _LAST_V1.sub("", base)
         case "gemini":
-            return own_base(api, base.removesuffix("/openai").removesuffix("/v1"))
+            return own_base(api, _LAST_V1.sub("", base.removesuffix("/openai")))
 
 
 def own_base(api: Api, base: str) -> str:
@@ -99,7 +100,7 @@ def own_base(api: Api, base: str) -> str:
     base = base.rstrip("/")
     if api == "gemini":
         return base if any(_VERSION.match(segment) for segment in base.split("/")[3:]) else f"{base}/v1beta"
-    return base.removesuffix("/v1") if api == "anthropic-messages" else base
+    return _LAST_V1.sub("", base) if api == "anthropic-messages" else base
 
 
 def endpoint_url(
@@ -108,7 +109,7 @@ def endpoint_url(
     """The URL of one call, without a query (a Gemini stream of events needs ``alt=sse`` from the caller).
 
     ``operation`` is ``generate``, ``count-tokens`` (at ``/responses/input_tokens`` for Responses; Chat has none),
-    ``models``, ``models/ID``, or, for the OpenAI formats, any path below the base: ``responses/resp_1``, ``embeddings``, …
+    ``models``, ``models/ID``, or, for the OpenAI formats, any path below the base: ``responses/resp_1``, …
     ``model`` and ``stream`` matter only where the format has them in the path, which is Gemini's. The result is
     already encoded.
 

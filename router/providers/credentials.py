@@ -15,23 +15,18 @@ import hmac
 import os
 import re
 import shlex
-import signal
-import stat
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from router.errors import CredentialMissing
+from router.providers import sources
 
 __all__ = ["CredentialMissing", "CredentialSpec", "Credentials", "Kind", "Secret", "looks_like_key"]
 
 Kind = Literal["env", "file", "keyring", "command", "passthrough", "none"]
 
-MAX_KEY_BYTES: Final = 16 * 1024  # Google's and Azure's signed tokens run to a few KiB
-COMMAND_TIMEOUT_S: Final = 10.0
 CACHE_S: Final = 300.0
 FAILURE_CACHE_S: Final = 15.0  # a password manager that is locked isn't asked again by every request
 
@@ -259,7 +254,7 @@ class Credentials:
         """Whether ``resolve`` would succeed; None if only asking the keyring or running the command could tell."""
         if self.why_missing(spec) is not None:
             return False
-        if spec.kind in ("keyring", "command") and spec not in self._memory.slow:
+        if spec.kind in ("keyring", "command") and self._remembered(spec) is None:
             return None
         return True
 
@@ -270,7 +265,7 @@ class Credentials:
         if spec.kind in ("keyring", "command"):
             if spec.kind == "command" and not self._allow_commands:
                 return _COMMANDS_REFUSED
-            cached = self._memory.slow.get(spec)
+            cached = self._remembered(spec)
             return cached.reason if cached is not None and cached.secret is None else None
         try:
             self._from_env(spec) if spec.kind == "env" else self._from_file(spec)
@@ -290,7 +285,7 @@ class Credentials:
             raise CredentialMissing(
                 f"{name} is not set: export it before starting the server, or write it into the profile's .env file"
             )
-        # Views of several profiles share this memory, so it is keyed by the value as well as checked by it.
+        # Profiles share this memory and may mean different keys by one name, so the value is compared.
         known = self._memory.env.get(name)
         if known is not None and known.reveal() == value:
             return known
@@ -301,13 +296,13 @@ class Credentials:
     def _from_file(self, spec: CredentialSpec) -> Secret:
         path = os.path.expanduser(spec.value)
         try:
-            stamp = _stamp(os.stat(path, follow_symlinks=False))
+            stamp = sources.file_stamp(os.stat(path, follow_symlinks=False))
             known = self._memory.files.get(spec.value)
             if known is not None and known.stamp == stamp:
                 return known.secret
-            text, stamp = _read_key_file(path, spec.value)
+            text, stamp = sources.read_key_file(path, spec.value)
         except OSError as error:
-            raise CredentialMissing(_file_problem(error, spec.value)) from None
+            raise CredentialMissing(sources.file_problem(error, spec.value)) from None
         secret = _secret(text, where=f"the file {spec.value}")
         self._memory.files[spec.value] = _FileEntry(stamp, secret)
         return secret
@@ -315,25 +310,29 @@ class Credentials:
     async def _from_slow(self, spec: CredentialSpec) -> Secret:
         if spec.kind == "command" and not self._allow_commands:
             raise CredentialMissing(_COMMANDS_REFUSED)
-        cached = self._memory.slow.get(spec)
-        if cached is None or self._clock() >= cached.until:
+        cached = self._remembered(spec)
+        if cached is None:
             # Held over the wait on purpose: a hundred requests at start-up must not open a hundred password prompts.
             async with self._memory.locks.setdefault(spec, asyncio.Lock()):
-                cached = self._memory.slow.get(spec)
-                if cached is None or self._clock() >= cached.until:
-                    cached = await self._ask(spec)
-                    self._memory.slow[spec] = cached
+                cached = self._remembered(spec)
+                if cached is None:
+                    cached = self._memory.slow[spec] = await self._ask(spec)
         if cached.secret is None:
             raise CredentialMissing(cached.reason)
         return cached.secret
 
+    def _remembered(self, spec: CredentialSpec) -> _Cached | None:
+        """The last answer while it holds; an old one says nothing, so that a key that came back is found again."""
+        cached = self._memory.slow.get(spec)
+        return None if cached is None or self._clock() >= cached.until else cached
+
     async def _ask(self, spec: CredentialSpec) -> _Cached:
         try:
             if spec.kind == "command":
-                text = await _run_command(spec.value, self._environ)
+                text = await sources.run_command(spec.value, self._environ)
                 secret = _secret(text, where=f'the output of "{spec.value}"')
             else:
-                text = await _ask_keyring(spec.value)
+                text = await sources.ask_keyring(spec.value)
                 secret = _secret(text, where=f"the keyring entry {spec.value}")
         except CredentialMissing as missing:
             return _Cached(None, str(missing), self._clock() + FAILURE_CACHE_S)
@@ -351,8 +350,8 @@ def _secret(text: str, *, where: str) -> Secret:
     text = text.strip()
     if not text:
         raise CredentialMissing(f"{where} is empty")
-    if len(text) > MAX_KEY_BYTES:
-        raise CredentialMissing(f"{where} is longer than {MAX_KEY_BYTES} characters, so it isn't a key")
+    if len(text) > sources.MAX_KEY_BYTES:
+        raise CredentialMissing(f"{where} is longer than {sources.MAX_KEY_BYTES} characters, so it isn't a key")
     if not _HEADER_SAFE.match(text):
         if "\n" in text or "\r" in text:
             what = "more than one line"
@@ -362,123 +361,3 @@ def _secret(text: str, *, where: str) -> Secret:
             what = "a control or non-ASCII character"
         raise CredentialMissing(f"{where} holds {what}, so it can't be sent as a key")
     return Secret(text)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode, status.st_uid)
-
-
-def _read_key_file(path: str, shown: str) -> tuple[str, tuple[int, ...]]:
-    """The text of a key file and its stamp. What is checked is the opened file, so it can't be swapped in between."""
-    # O_NONBLOCK: opening a FIFO must not wait for its writer; it is refused a line later.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise CredentialMissing(f"{shown} is not a regular file")
-        if status.st_uid != os.geteuid():
-            raise CredentialMissing(f"{shown} belongs to another user; the key file must be yours")
-        if status.st_mode & 0o077:
-            raise CredentialMissing(
-                f"{shown} can be read by other users (mode {stat.S_IMODE(status.st_mode):04o}): run chmod 600 {shown}"
-            )
-        data = os.read(descriptor, MAX_KEY_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    # "replace": a decoding error would carry the bytes along; the mark it leaves is refused as a non-ASCII character.
-    return data.decode("utf-8-sig", errors="replace"), _stamp(status)
-
-
-def _file_problem(error: OSError, shown: str) -> str:
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return f"{shown} does not exist: write the key into it and run chmod 600 {shown}"
-        case PermissionError():
-            return f"{shown} can't be read by the user the server runs as"
-        case OSError() if os.path.islink(os.path.expanduser(shown)):
-            return f"{shown} is a symbolic link: give the path of the file itself"
-        case _:
-            return f"{shown} can't be read: {error.strerror}"
-
-
-async def _run_command(line: str, environ: Mapping[str, str]) -> str:
-    """The command's output. Its error output is not shown: it may repeat what the command was to print."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *shlex.split(line),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=dict(environ),
-            start_new_session=True,  # so that its children can be ended with it
-        )
-    except OSError as error:
-        raise CredentialMissing(f'"{line}" can\'t be started: {error.strerror}') from None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            output = bytearray()
-            while len(output) <= MAX_KEY_BYTES and (chunk := await process.stdout.read(MAX_KEY_BYTES)):
-                output += chunk
-            status = None if len(output) > MAX_KEY_BYTES else await process.wait()
-    except TimeoutError:
-        raise CredentialMissing(f'"{line}" gave no key within {COMMAND_TIMEOUT_S:.0f} seconds') from None
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if status is None:
-        raise CredentialMissing(f'"{line}" prints more than {MAX_KEY_BYTES} bytes, so that isn\'t a key')
-    if status != 0:
-        raise CredentialMissing(f'"{line}" ended with status {status}: run it by hand to see why')
-    return output.decode("utf-8", errors="replace")
-
-
-async def _ask_keyring(entry: str) -> str:
-    """The keyring's answer, asked in a thread of its own.
-
-    A desktop keyring may wait for a person; a daemon thread can be left behind when the server stops, a pool's can't.
-    """
-    service, _, user = entry.rpartition("/")
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[str | CredentialMissing] = loop.create_future()
-
-    def deliver(result: str | CredentialMissing) -> None:
-        if not answer.done():
-            answer.set_result(result)
-
-    def ask() -> None:
-        result = _keyring_answer(service, user, entry)
-        with suppress(RuntimeError):  # the loop was closed while the keyring waited
-            loop.call_soon_threadsafe(deliver, result)
-
-    threading.Thread(target=ask, name="keyring", daemon=True).start()
-    try:
-        async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            result = await answer
-    except TimeoutError:
-        raise CredentialMissing(
-            f"the keyring gave no answer for {entry} within {COMMAND_TIMEOUT_S:.0f} seconds: is it locked?"
-        ) from None
-    if isinstance(result, CredentialMissing):
-        raise result
-    return result
-
-
-def _keyring_answer(service: str, user: str, entry: str) -> str | CredentialMissing:
-    try:
-        import keyring  # an optional extra, and slow to import
-        import keyring.errors
-    except ImportError:
-        return CredentialMissing(
-            'keyring: needs the optional package "keyring" in the router\'s environment; or use env:'
-        )
-    try:
-        password = keyring.get_password(service, user)
-    except (keyring.errors.KeyringError, keyring.errors.InitError, OSError, RuntimeError) as error:
-        # Only the kind: what a backend writes into its message is not known to be free of secrets.
-        return CredentialMissing(f"the keyring can't be asked for {entry} ({type(error).__name__})")
-    if password is None:
-        return CredentialMissing(f"the keyring has no entry {entry}: run keyring set {service} {user}")
-    return password

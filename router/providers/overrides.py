@@ -76,7 +76,7 @@ def override(base: Provider | None, name: str, table: Mapping[str, object], repo
     timeouts = reader.timeouts()
 
     if base is None:
-        if formats is None and "formats" not in table:
+        if table.get("formats") is None:
             report((), f'a provider of your own needs formats, some of {_listed(APIS)}; "{name}" isn\'t in the catalog')
         if formats is None:
             return None
