@@ -26,7 +26,8 @@ FORBIDDEN = [
     r"crates[.]i[o]\b",
     r"/work/(?:[s]hared|[m]ain)\b",
     r"/tmp/p[l]an\b",
-    r"\b(?:ROUTING|SURFACE|CONTRACT|DESIGN|RELIABILITY|PERFORMANCE|CLIENTS)(?:[.]md|:| section\b)",
+    r"\b(?:ROUTING|SURFACE|CONTRACT|DESIGN|RELIABILITY|PERFORMANCE|CLIENTS)(?:[.]md| section\b)",
+    r"\b(?:ROUTING|SURFACE|CONTRACT|DESIGN): [`a-z]",
 ]
 
 

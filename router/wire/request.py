@@ -102,7 +102,7 @@ class RequestView(ABC):
     @property
     @abstractmethod
     def thinking(self) -> Thinking:
-        """Thinking as the client asked for it (ROUTING: ``disabled``, ``none`` and ``minimal`` are not on)."""
+        """Thinking as the client asked for it (``disabled``, ``none`` and ``minimal`` are not on)."""
 
     @property
     @abstractmethod
