@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmarks.payloads import NONCE_LENGTH, Payload, Session, every_payload
@@ -178,19 +179,16 @@ async def run(order: dict[str, Any], payloads: dict[str, Payload | Session]) -> 
     clients: list[Client] = []
     for number in range(order["clients"]):
         await asyncio.sleep(max(0.0, began / 1e9 + order["ramp_s"] * number / order["clients"] - _now() / 1e9))
-        seed = random.getrandbits(64) ^ number
+        seed = random.getrandbits(64)
+        make = partial(Client, head, payload, order["deltas"], figures, wanted, seed)
         try:
-            _, client = await loop.create_connection(
-                lambda seed=seed: Client(head, payload, order["deltas"], figures, wanted, seed),
-                "127.0.0.1",
-                order["port"],
-            )
+            _, client = await loop.create_connection(make, "127.0.0.1", order["port"])
         except OSError as error:
             figures.errors.append(f"can't connect: {error}")
             break
         clients.append(client)
-    _, late = await asyncio.wait([client.finished for client in clients], timeout=order["seconds"] + _GRACE_S)
-    if late:
+    under_way = [client.finished for client in clients]
+    if under_way and (late := (await asyncio.wait(under_way, timeout=order["seconds"] + _GRACE_S))[1]):
         figures.errors.append(f"{len(late)} requests got no whole answer within {_GRACE_S:.0f} s of the end")
     seconds = (_now() - began) / 1e9
     return {

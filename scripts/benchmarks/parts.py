@@ -15,7 +15,7 @@ from benchmarks import ledger, targets
 from benchmarks.payloads import SESSION_TURNS, agent, growing, huge
 from benchmarks.replies import chat_format, messages_format
 from benchmarks.report import Row
-from benchmarks.timing import micros
+from benchmarks.timing import micros, same
 from router.profile.load import load_profile
 from router.profile.profile import Profile
 from router.providers.catalog import load_catalog
@@ -66,9 +66,8 @@ def _bodies(seconds: float) -> list[Row]:
     for payload, size in ((agent(), "100 KB"), (huge(), "2 MB")):
         raw = payload.body(0, _NONCE)
         body = Body.parse(raw)
-        model = {"model": b'"claude-haiku-4-5"'}
-        parse = micros(Body.parse, lambda raw=raw: raw, seconds=seconds)
-        splice = micros(lambda body, model=model: body.with_fields(model), lambda body=body: body, seconds=seconds)
+        parse = micros(Body.parse, same(raw), seconds=seconds)
+        splice = micros(body.with_fields, same({"model": b'"claude-haiku-4-5"'}), seconds=seconds)
         rows += [
             Row(f"read the top level of a body, {size}", parse, "µs"),
             Row(f"splice the model, {size}", splice, "µs"),
@@ -89,7 +88,7 @@ def _admission(seconds: float) -> Row:
         if ring.admit(headers, profile="bench", required=True).key is None:
             raise AssertionError("the key is known")
 
-    return Row("admit: Host, Origin, one key of 10,000", micros(admit, lambda: _HEADERS, seconds=seconds), "µs")
+    return Row("admit: Host, Origin, one key of 10,000", micros(admit, same(_HEADERS), seconds=seconds), "µs")
 
 
 def facts_of(raw: bytes, summaries: PieceSummaries, phrases: Phrases | None = None) -> RequestFacts:
@@ -138,7 +137,7 @@ def _keywords(seconds: float) -> Row:
     text = f"{json.loads(agent().body(0, _NONCE))['system'][0]['text'][:2000]} {' '.join(words[:3])}"
     if not phrases.find(text):
         raise AssertionError("three keywords stand in the text")
-    return Row("match 200 keywords in 2 KB", micros(phrases.find, lambda: text, seconds=seconds), "µs")
+    return Row("match 200 keywords in 2 KB", micros(phrases.find, same(text), seconds=seconds), "µs")
 
 
 def _decisions(folder: Path, seconds: float) -> list[Row]:
@@ -221,5 +220,5 @@ def _taps(seconds: float) -> list[Row]:
         if not tap.committed:
             raise AssertionError("a delta commits a stream")
         what = f"a delta through the tap, {codec.api}" + (", usage hidden" if hidden else "")
-        rows.append(Row(what, micros(tap.feed, lambda event=event: event, seconds=seconds), "µs"))
+        rows.append(Row(what, micros(tap.feed, same(event), seconds=seconds), "µs"))
     return rows

@@ -104,7 +104,7 @@ class Worker(Process):
         assert self._popen.stdout is not None
         line = self._popen.stdout.readline()
         if not line:
-            raise SystemExit(f"{self._popen.args} ended:\n{self.why()}")
+            raise SystemExit(f"{self._popen.args!r} ended:\n{self.why()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

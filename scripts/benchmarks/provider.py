@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._settings = settings
         self._counters = counters
         self._timer: asyncio.TimerHandle | None = None
+        self._tail = b""
         self._streaming = False
         self._expect_head()
 

@@ -86,9 +86,10 @@ class Results:
 
 
 def dig(sample: Sample, key: str) -> float | None:
-    value: Any = sample
+    found: Any = sample
     for name in key.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+        found = found.get(name) if isinstance(found, dict) else None
+    value: float | None = found
     return value
 
 

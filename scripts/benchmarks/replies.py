@@ -48,7 +48,12 @@ def messages_format() -> Format:
         "model": "claude-sonnet-4-5",
         "stop_sequence": None,
     }
-    opening = {**message, "content": [], "stop_reason": None, "usage": {**_USAGE, "output_tokens": 1}}
+    opening: dict[str, object] = {
+        **message,
+        "content": [],
+        "stop_reason": None,
+        "usage": {**_USAGE, "output_tokens": 1},
+    }
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     delta = {"type": "text_delta", "text": f"word ~{PLACE}~ "}
     closing = {"stop_reason": "end_turn", "stop_sequence": None}

@@ -39,6 +39,11 @@ def _batch(work: Callable[[T], object], fresh: Callable[[], T], size: int) -> fl
         gc.enable()
 
 
+def same(subject: T) -> Callable[[], T]:
+    """For work that leaves its subject as it was."""
+    return lambda: subject
+
+
 def median_ms(work: Callable[[], object], *, repeats: int) -> float:
     """Milliseconds of one ``work()``."""
     times: list[float] = []
