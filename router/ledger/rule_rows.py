@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from router.ledger.periods import local_day, midnight, short_day
+from router.routing.rules import RouteTable
 
 NONE = "(none)"
 # How the labels begin that are no rule of the file; they follow the rules in this order.
@@ -29,6 +30,15 @@ class CurrentRule:
     label: str
     hash: str
     listed: bool = True
+
+
+def current_rules(routes: RouteTable) -> tuple[CurrentRule, ...]:
+    """The rules of a profile in the order a report shows them; aliases and concepts only once they were used."""
+    rules = sorted(routes.rules, key=lambda rule: rule.index or 0)
+    default = [routes.default] if routes.default is not None else []
+    listed = (CurrentRule(rule.label, rule.hash) for rule in (*rules, *default))
+    others = (CurrentRule(rule.label, rule.hash, False) for rule in (*routes.aliases.values(), *routes.concept_routes))
+    return (*listed, *others)
 
 
 class SeenRule(NamedTuple):

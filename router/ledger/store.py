@@ -45,7 +45,7 @@ class _Connection(aiosqlite.Connection):
     """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._execute(job, self._conn)  # type: ignore[no-any-return]
+        return await self._execute(job, self._conn)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Ledger:

@@ -82,6 +82,17 @@ class RouteTable:
     providers: frozenset[str] = frozenset()
     needs_tokens: bool = False  # some rule can ask for the token count
 
+    def all_rules(self) -> Iterator[Rule]:
+        """Everything that can be chosen: rules, aliases, concepts with a route, the default."""
+        yield from (*self.rules, *self.aliases.values(), *self.concept_routes)
+        if self.default is not None:
+            yield self.default
+
+    def targets(self) -> Iterator[Target]:
+        """Every target named anywhere, fallbacks too; some several times."""
+        for rule in self.all_rules():
+            yield from (*rule.targets, *rule.fallback)
+
     def routed_concepts(self) -> dict[str, Rule]:
         """The concepts with a route, by their phrase id."""
         if self.phrases is None:

@@ -49,8 +49,14 @@ class Annotator:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._working = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="facts")
         self._task = asyncio.create_task(self._run(), name="annotator")
+
+    @property
+    def waiting(self) -> int:
+        """Requests not annotated yet."""
+        return len(self._jobs) + self._working
 
     def put(self, job: Job) -> None:
         """Take a job, or count it as skipped when too much is waiting."""
@@ -79,21 +85,23 @@ class Annotator:
                 continue
             batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
             self._bytes -= sum(job.size for job in batch)
+            self._working = len(batch)
             for job, record, conversation in await loop.run_in_executor(self._pool, _annotate, batch):
                 if conversation is not None:
                     job.remember(conversation)
                 self._ledger.put(record)
+            self._working = 0
 
 
 def _annotate(batch: list[Job]) -> list[tuple[Job, Annotate, str | None]]:
-    done = []
+    done: list[tuple[Job, Annotate, str | None]] = []
     for job in batch:
         try:
             facts = job.facts
             facts.may_count = True
             recorded = facts.record(job.routes, count_tokens=job.count_tokens)
-            conversation = facts.conversation
-            tokens = recorded.get("tokens")
+            conversation = facts.conversation or facts.conversation_start
+            tokens = facts.tokens() if "tokens" in recorded else None
             text = msgspec.json.encode(recorded).decode()
             done.append((job, Annotate(job.request_id, text, tokens, conversation), conversation))
         except Exception:  # a request we can't describe is still a request that was served

@@ -20,7 +20,6 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -191,9 +190,7 @@ class Exchange:
         assert self.provider is not None and self.target is not None and self.decision is not None
         provider, rule, timeouts = self.provider, self.decision.rule, self.profile.timeouts
         model = self.target.model or self.view.model
-        headers = request_headers(
-            self.request.headers, credential=credential, extra=(provider.headers, rule.headers)
-        )
+        headers = request_headers(self.request.headers, credential=credential, extra=(provider.headers, rule.headers))
         if self.api == "anthropic-messages":
             headers.setdefault("anthropic-version", "2023-06-01")
         return Call(
@@ -377,15 +374,13 @@ class Exchange:
         """Answer a token count from our own estimate, for a provider that has no counter."""
         assert self.facts is not None and self.provider is not None
         self.facts.may_count = True
-        tokens = await asyncio.to_thread(self.services.summaries.estimate_for, self.view, self.provider.family)
+        tokens = await asyncio.to_thread(self.services.summaries.tokens, self.view)
         self.intent = self.make_intent()
         self.intent.estimated_input = tokens
         self.services.ledger.put(Begin(self.intent))
         self.finish("ok", 200)
         await self.settle()
-        return web.Response(
-            body=self.codec.count_reply(tokens), content_type=replies.JSON, headers=self.headers()
-        )
+        return web.Response(body=self.codec.count_reply(tokens), content_type=replies.JSON, headers=self.headers())
 
     def counts_upstream(self) -> bool:
         """Whether the chosen provider counts tokens in the client's format."""
@@ -624,5 +619,3 @@ def _line(intent: Intent, s: Settlement) -> str:
 
 def _shown(value: object) -> object:
     return "-" if value is None or value == "" else value
-
-

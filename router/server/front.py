@@ -61,7 +61,10 @@ class Front:
         except Exception:
             log.exception("a request failed inside the router")
             return replies.error_reply(
-                500, "internal", "internal error of the router; its log has the details", endpoint.api if endpoint else None
+                500,
+                "internal",
+                "internal error of the router; its log has the details",
+                endpoint.api if endpoint else None,
             )
 
     async def _serve(self, request: web.BaseRequest, endpoint: Endpoint) -> web.StreamResponse:

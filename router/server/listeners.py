@@ -8,6 +8,7 @@ profiles by path prefix, a profile with a port has one of its own.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -173,3 +174,13 @@ def bind(host: str, port: int) -> list[socket.socket]:
             f"can't listen on {host}:{port}: {reason.lower()}; choose another with --port, or stop what uses it"
         ) from error
     return sockets
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to a listener on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

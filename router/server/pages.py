@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from router.errors import NotFound
-from router.ledger.reports import Reader
+from router.ledger.reports import Reader, Scope
+from router.ledger.rule_rows import current_rules
 from router.profile.profile import Profile
+from router.routing.conditions.request import ModelEquals
 from router.server import replies
 from router.server.endpoints import Endpoint
 from router.server.services import Services
@@ -71,9 +73,37 @@ async def stats(
 ) -> web.Response:
     """Totals of one profile since its first request, in all and per rule."""
     assert tenant is not None
-    reader = Reader(services.ledger.path, time_limit_s=2.0)
-    summary = await asyncio.to_thread(reader.stats, tenant.name)
-    return replies.json_reply({**summary, "uptime_seconds": round(time.monotonic() - services.started)})
+    profile = tenant.profile
+    answer = await asyncio.to_thread(_stats, Reader(services.ledger.path, limit_s=2.0), profile)
+    return replies.json_reply({**answer, "uptime_seconds": round(time.monotonic() - services.started)})
+
+
+def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
+    scope = Scope(profile.name, zone=profile.timezone, rules=current_rules(profile.routes))
+    by_rule = reader.usage([scope], detail=True)
+    by_model = reader.usage([scope], by=("provider", "model"))
+    total, drafts = by_rule.total.sums, by_rule.total.drafts.drafts
+    priced = total.requests - total.unpriced
+    return {
+        "total_queries": total.requests,
+        "total_cost": total.cost_nano_usd / 1e9,
+        "unpriced_queries": total.unpriced,
+        "avg_cost_per_query": total.cost_nano_usd / 1e9 / priced if priced else 0.0,
+        "cascade_used_count": drafts,
+        "cascade_usage_pct": 100 * drafts / total.requests if total.requests else 0.0,
+        "models_used": {"/".join(key for key in row.keys if key): row.sums.requests for row in by_model.rows},
+        "rules": [
+            {
+                "rule": row.keys[0],
+                "requests": row.sums.requests,
+                "tokens_in": row.sums.tokens_in,
+                "tokens_out": row.sums.output,
+                "cost_usd": row.sums.cost_nano_usd / 1e9,
+                "errors": row.sums.errors,
+            }
+            for row in by_rule.rows
+        ],
+    }
 
 
 async def metrics(
@@ -136,7 +166,8 @@ def model_names(profile: Profile) -> Iterable[str]:
     routes = profile.routes
     names = [*routes.aliases]
     names += [f"{target.provider}:{target.model}" for target in routes.targets() if target.model]
-    names += routes.requested_names()
+    conditions = (leaf for rule in routes.rules if rule.match is not None for leaf in rule.match.leaves())
+    names += [word for leaf in conditions if isinstance(leaf, ModelEquals) for word in leaf.words]
     return dict.fromkeys(names)
 
 

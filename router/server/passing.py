@@ -126,7 +126,7 @@ async def fetch_response(
 def _owner(tenant: Tenant, response_id: str) -> Provider:
     providers = tenant.profile.providers
     name = tenant.provider_of_response(response_id)
-    if name in providers:
+    if name is not None and name in providers:
         return providers[name]
     speakers = {
         target.provider

@@ -46,7 +46,7 @@ class StreamRelay:
                 raise UpstreamError(str(error), error_class=classes.BROKEN_START, maybe_billed=True) from error
             if not chunk:
                 self._at_end = True
-                self._held.append(tap.finish())
+                self._final = tap.finish()
                 break
             passing, self._final = tap.feed(chunk)
             self._held.append(passing)

@@ -6,6 +6,7 @@ script's process belong to the tenant and outlive a reload.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from typing import TypeVar
 from multidict import CIMultiDictProxy
 
 from router.ledger.entry import Intent, Settlement
+from router.ledger.reports import Reader
+from router.ledger.store import Ledger
 from router.money.budget import BudgetMeter
 from router.money.prices import PriceTable
 from router.profile.problems import Problem
@@ -36,9 +39,12 @@ REMEMBERED = 20_000  # conversations and response ids kept in memory, each
 class Tenant:
     """One profile at work."""
 
-    def __init__(self, profile: Profile, credentials: Credentials, prices: PriceTable) -> None:
+    def __init__(
+        self, profile: Profile, credentials: Credentials, prices: PriceTable, *, may_run_commands: bool = False
+    ) -> None:
         self.prices = prices
         self.listener: Listener | None = None
+        self.listen_problem: str | None = None
         self.problems: tuple[Problem, ...] = ()
         self.started_ms = time.time_ns() // 1_000_000
         self.requests = 0
@@ -48,12 +54,13 @@ class Tenant:
         self._conversations: OrderedDict[str, Target] = OrderedDict()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._credentials = credentials
+        self._may_run_commands = may_run_commands
         self.use(profile)
 
     def use(self, profile: Profile) -> None:
         """Swap in another version of the profile. Requests under way keep theirs."""
         self.profile = profile
-        self.credentials = self._credentials.for_profile(profile.dotenv, allow_commands=profile.in_home)
+        self.credentials = self._credentials.for_profile(profile.dotenv, allow_commands=self._may_run_commands)
         if self.script is not None and self.script.path != profile.script:
             self.script.close()
             self.script = None
@@ -62,19 +69,35 @@ class Tenant:
                 self.script = Script(profile.script)
             else:
                 self.script.reload()
-        previous = self.budget
         budget = profile.budget
-        self.budget = (
-            BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
-        )
-        if self.budget is not None and previous is not None:
-            now = datetime.now(profile.timezone)
-            day, month = previous.spent(now)
-            self.budget.load(now, day_nano=day, month_nano=month)
+        self.budget = BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
 
     @property
     def name(self) -> str:
+        """The profile's name."""
         return self.profile.name
+
+    def problem_lines(self) -> list[str]:
+        """What is wrong with this profile right now, a line each."""
+        lines = [str(problem) for problem in self.problems]
+        lines += [self.listen_problem] if self.listen_problem else []
+        lines += [self.script.problem] if self.script is not None and self.script.problem else []
+        return lines
+
+    async def load_spend(self, ledger: Ledger) -> None:
+        """Take up the budget windows where the ledger says they stand."""
+        if self.budget is None:
+            return
+        now = datetime.now(self.profile.timezone)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        reader = Reader(ledger.path)
+
+        def spent_since(start: datetime) -> int:
+            return reader.spent(self.name, int(start.timestamp() * 1000)).cost_nano_usd
+
+        day = await asyncio.to_thread(spent_since, midnight)
+        month = await asyncio.to_thread(spent_since, midnight.replace(day=1))
+        self.budget.load(now, day_nano=day, month_nano=month)
 
     def keys_required(self, *, loopback: bool) -> bool:
         """Whether a client key is needed: as set, else only where others than this machine can connect."""
@@ -117,7 +140,14 @@ class Tenant:
         """The script's answer, None when it has none, failed or took too long (the problem is kept and shown)."""
         if self.script is None:
             return None
-        return await self.script.ask(facts.for_script(), dict(self.profile.script_config))
+        routes = self.profile.routes
+        config = {
+            "profile": self.name,
+            "aliases": {name: str(alias.targets[0]) for name, alias in routes.aliases.items()},
+            "default": str(routes.default.targets[0]) if routes.default else None,
+            "providers": sorted(self.profile.providers),
+        }
+        return await self.script.ask(facts.for_script(), config)
 
     def catalog(self, model: str, api: str) -> list[str]:
         """Providers with a usable key whose price list has the model: those speaking ``api`` first, else in catalog order."""

@@ -1,0 +1,145 @@
+"""Administration: HTTP on a Unix socket in the home, for this user's own commands and nobody else.
+
+``AdminServer`` is the server's side, ``AdminClient`` the commands'. Nothing on TCP changes state.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from router.errors import RouterError
+from router.server import client_keys, replies
+
+if TYPE_CHECKING:
+    from router.server.app import App
+
+CLIENT_TIMEOUT_S = 10.0
+
+
+class AdminServer:
+    """Serves the socket for one app. ``open`` replaces a socket file that a dead server left behind."""
+
+    def __init__(self, app: App, path: Path) -> None:
+        self._app = app
+        self._path = path
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> None:
+        """Listen; the socket is the user's own (0600) from its first moment."""
+        routes = web.Application()
+        routes.router.add_get("/status", self._status)
+        routes.router.add_post("/reload", self._reload)
+        routes.router.add_post("/stop", self._stop)
+        routes.router.add_get("/keys", self._keys)
+        routes.router.add_post("/keys", self._create_key)
+        routes.router.add_delete("/keys/{id}", self._revoke_key)
+        self._runner = web.AppRunner(routes, access_log=None)
+        await self._runner.setup()
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(self._path)).start()
+        finally:
+            os.umask(before)
+
+    async def close(self) -> None:
+        """Stop listening and take the socket file away."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._path.unlink(missing_ok=True)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return replies.json_reply(self._app.status())
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        await self._app.tenants.refresh()
+        return replies.json_reply(self._app.status())
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        self._app.request_stop()
+        return replies.json_reply({"stopping": True})
+
+    async def _keys(self, request: web.Request) -> web.Response:
+        return replies.json_reply({"keys": await self._app.ledger.run(client_keys.listed)})
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        profile, name, daily_usd = asked["profile"], asked["name"], asked.get("daily_usd")
+        if self._app.tenants.find(profile) is None:
+            return replies.json_reply({"error": self._app.tenants.why_missing(profile)}, status=404)
+
+        def job(connection: sqlite3.Connection) -> dict[str, str]:
+            return client_keys.create(connection, profile=profile, name=name, daily_usd=daily_usd)
+
+        return await self._change_keys(job)
+
+    async def _revoke_key(self, request: web.Request) -> web.Response:
+        key_id = request.match_info["id"]
+
+        def job(connection: sqlite3.Connection) -> dict[str, bool]:
+            if not client_keys.revoke(connection, key_id):
+                raise ValueError(f"no key in force has the id {key_id}")
+            return {"revoked": True}
+
+        return await self._change_keys(job)
+
+    async def _change_keys(self, job: Callable[[sqlite3.Connection], Any]) -> web.Response:
+        ledger = self._app.ledger
+        try:
+            answer = await ledger.run(job)
+        except ValueError as error:
+            return replies.json_reply({"error": str(error)}, status=409)
+        self._app.services.keys = await ledger.run(client_keys.ring)
+        return replies.json_reply(answer)
+
+
+class AdminClient:
+    """The commands' side. Not for use inside the server."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def alive(self) -> bool:
+        """Whether a server answers."""
+        try:
+            self.call("GET", "/status")
+        except RouterError:
+            return False
+        return True
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """One call. Raises RouterError with the server's text, or when no server answers."""
+        connection = _UnixConnection(self._path)
+        try:
+            payload = None if body is None else msgspec.json.encode(body)
+            connection.request(method, path, payload, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise RouterError(f"no router answers on {self._path}; start one with `router serve`") from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise RouterError(str(answer.get("error", f"the router answered {response.status}")))
+        return answer
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("router", timeout=CLIENT_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CLIENT_TIMEOUT_S)
+        self.sock.connect(str(self._path))

@@ -1,0 +1,295 @@
+"""The server: builds all parts in order, serves until told to stop, takes them down in the reverse order.
+
+``run`` is the command's entry; tests build an ``App``, ``await start()`` it and talk to its address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from router import __version__
+from router.errors import ConfigError
+from router.ledger.lock import HomeLock
+from router.ledger.store import Ledger
+from router.money.prices import PriceTable
+from router.profile.home import Home, HomeSettings
+from router.profile.load import Loaded, load_profile
+from router.providers.credentials import CredentialMissing, Credentials
+from router.providers.provider import Provider
+from router.routing.encoding import load_encoding
+from router.routing.tokens import PieceSummaries
+from router.server import client_keys
+from router.server.admin import AdminServer
+from router.server.admission import HostRule, KeyRing, hash_key
+from router.server.annotate import Annotator
+from router.server.demo import DemoProvider
+from router.server.front import Front
+from router.server.listeners import Listener, is_loopback
+from router.server.pages import services_problems
+from router.server.request_log import RequestLog, to_stderr
+from router.server.services import Services
+from router.server.tenants import Tenants
+from router.upstream.client import Upstream
+
+log = logging.getLogger("router.server")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line says; None leaves it to router.toml and its defaults. ``port`` 0 takes any free one."""
+
+    home: Path
+    profiles: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    log_level: str | None = None
+    demo: bool = False
+
+
+class App:
+    """One server on one home."""
+
+    def __init__(self, options: ServeOptions, *, environ: Mapping[str, str] = os.environ) -> None:
+        self.options = options
+        self.environ = environ
+        self.home = Home(options.home)
+        self.stopping = asyncio.Event()
+        self.started_ms = time.time_ns() // 1_000_000
+        self._tasks: list[asyncio.Task[None]] = []
+        self._exit = contextlib.AsyncExitStack()
+        self._stop_now = asyncio.Event()
+
+        self.settings: HomeSettings
+        self.services: Services
+        self.tenants: Tenants
+        self.ledger: Ledger
+        self.listener: Listener
+        self.catalog: Mapping[str, Provider]
+
+    @property
+    def base_url(self) -> str:
+        """The main listener's address."""
+        return self.listener.base_url
+
+    async def start(self) -> None:
+        """Bring everything up. Raises RouterErrors (wrong files, ledger, lock, address); what was up is taken down."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+
+    async def _start(self) -> None:
+        exit_stack = self._exit
+        self.home.create()
+        lock = HomeLock(self.home.lock).acquire()
+        exit_stack.callback(lock.release)
+
+        self.settings, problems = self.home.settings()
+        if problems:
+            raise ConfigError("\n".join(str(problem) for problem in problems))
+        host = self.options.host or self.settings.host
+        port = self.options.port if self.options.port is not None else self.settings.port
+        credentials = Credentials(self.environ)
+
+        self.ledger = await Ledger.open(self.home.database)
+        exit_stack.push_async_callback(self.ledger.close)
+        prices = await asyncio.to_thread(PriceTable.load)
+        demo = DemoProvider()
+        await demo.start()
+        exit_stack.push_async_callback(demo.close)
+        catalog, problems = self.home.catalog()
+        if problems:
+            raise ConfigError("\n".join(str(problem) for problem in problems))
+        self.catalog = {**catalog, "demo": demo.provider()}
+
+        request_log = RequestLog(self.home.logs, console=to_stderr if log.isEnabledFor(logging.INFO) else None)
+        exit_stack.callback(request_log.close)
+        upstream = Upstream()
+        exit_stack.push_async_callback(upstream.close)
+        annotator = Annotator(self.ledger)
+        exit_stack.push_async_callback(annotator.close)
+        self.services = Services(
+            ledger=self.ledger,
+            upstream=upstream,
+            prices=prices,
+            summaries=PieceSummaries(),
+            annotator=annotator,
+            log=request_log,
+            hosts=HostRule(listen_host=host, hosts=self.settings.hosts, origins=self.settings.origins),
+            keys=await self._key_ring(),
+            max_body=self.settings.max_body,
+            loopback=is_loopback(host),
+            version=__version__,
+        )
+        metrics_key = self.settings.metrics_key
+        try:
+            metrics_hash = hash_key((await credentials.resolve(metrics_key)).reveal()) if metrics_key else None
+        except CredentialMissing as error:
+            raise ConfigError(f"[server] metrics-key: {error}") from error
+        self.tenants = Tenants(
+            self.options.profiles or self.home.profiles,
+            load=self._load_profile,
+            credentials=credentials,
+            prices=prices,
+            ledger=self.ledger,
+            host=host,
+            may_run_commands=self.options.profiles is None,  # a repository that is served must not run programs
+            default=self.settings.default_profile,
+            metrics_key_hash=metrics_hash,
+        )
+        self.tenants.front = lambda name: Front(self.services, self.tenants, name)
+        exit_stack.push_async_callback(self.tenants.close)
+        self.listener = Listener(host, port, Front(self.services, self.tenants))
+        await self.listener.open()
+        exit_stack.push_async_callback(self.listener.close)
+        await self.tenants.refresh()
+        admin = AdminServer(self, self.home.socket)
+        await admin.open()
+        exit_stack.push_async_callback(admin.close)
+
+        if any(tenant.profile.routes.needs_tokens for tenant in self.tenants):
+            self._background(asyncio.to_thread(load_encoding), "rank data")
+        self._background(self.tenants.watch(), "profile watcher")
+        gc.collect()
+        gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
+
+    def _load_profile(self, directory: Path, name: str) -> Loaded:
+        prices = self.services.prices
+
+        def known_model(provider: str, model: str) -> bool | None:
+            entry = self.catalog.get(provider)
+            if entry is None or entry.price_provider is None or not prices.models(entry.price_provider):
+                return None
+            return prices.knows(entry.price_provider, model)
+
+        return load_profile(directory, name=name, catalog=self.catalog, environ=self.environ, known_model=known_model)
+
+    async def _key_ring(self) -> KeyRing:
+        return await self.ledger.run(client_keys.ring)
+
+    def _background(self, work: Any, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        task.set_name(name)
+        self._tasks.append(task)
+
+    # --- status and stopping --------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What `router status` and the commands need to know of a running server."""
+        profiles = [
+            {
+                "profile": tenant.name,
+                "base_url": f"{self.base_url}/{tenant.name}",
+                "port": tenant.listener.port if tenant.listener else None,
+                "status": "problem" if tenant.problem_lines() else "running",
+                "started_ms": tenant.started_ms,
+                "requests": tenant.requests,
+                "reloads": tenant.reloads,
+                "problems": tenant.problem_lines(),
+                "variables": sorted(
+                    spec.value
+                    for provider in tenant.profile.providers.values()
+                    for spec in provider.credentials
+                    if spec.kind == "env" and tenant.credentials.available(spec)
+                ),
+            }
+            for tenant in self.tenants
+        ]
+        profiles += [
+            {"profile": name, "status": "down", "problems": self.tenants.problem_lines(name)}
+            for name in self.tenants.broken_names()
+        ]
+        return {
+            "pid": os.getpid(),
+            "version": self.services.version,
+            "base_url": self.base_url,
+            "home": str(self.home.path),
+            "started_ms": self.started_ms,
+            "active": len(self.services.active),
+            "problems": services_problems(self.services),
+            "profiles": profiles,
+        }
+
+    def request_stop(self) -> None:
+        """Begin to stop; asked a second time, stop at once."""
+        if self.stopping.is_set():
+            self._stop_now.set()
+        self.stopping.set()
+
+    async def stop(self) -> None:
+        """Take no new work, let running requests end within the grace, end the rest honestly, take all parts down."""
+        services = self.services
+        services.draining = True
+        self.listener.stop()
+        self.tenants.stop_listening()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drain(self.settings.stop_grace_s)
+        for exchange in list(services.active):
+            exchange.cut()
+        await self._drain(2.0, now=False)
+        await self._exit.aclose()
+
+    async def _drain(self, grace_s: float, *, now: bool = True) -> None:
+        deadline = time.monotonic() + grace_s
+        while self.services.active and time.monotonic() < deadline and not (now and self._stop_now.is_set()):
+            await asyncio.sleep(0.02)
+
+    async def serve(self, on_ready: Callable[[App], None]) -> None:
+        """Start, say so, serve until a signal or the admin socket says stop, stop."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(LoopErrors())
+        await self.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._background(self.tenants.refresh(), "reload"))
+        on_ready(self)
+        await self.stopping.wait()
+        await self.stop()
+
+
+class LoopErrors:
+    """Errors that asyncio finds nobody to give to: logged, at most ten a minute, so that a flood can't fill the disk."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._count = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        minute = int(loop.time() // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        self._count += 1
+        if self._count <= 10:
+            log.error("%s", context.get("message"), exc_info=context.get("exception"))
+
+
+def run(options: ServeOptions, on_ready: Callable[[App], None] = lambda app: None) -> int:
+    """Serve in the foreground until a signal. Returns 0; raises RouterErrors that know their exit status."""
+    logging.basicConfig(
+        level=(options.log_level or "info").upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    logging.raiseExceptions = False  # a closed console must not fail a request
+    os.umask(0o077)
+
+    async def serve() -> None:
+        await App(options).serve(on_ready)
+
+    asyncio.run(serve())
+    return 0

@@ -1,0 +1,225 @@
+"""All profiles of the server: found in a folder, loaded, watched, and swapped whole when their files change.
+
+A profile whose new version is wrong keeps its last good one, and the problems are shown; one that was never right is down
+alone. Nothing here holds a request up: files are read in a thread, and a swap is one assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from multidict import CIMultiDictProxy
+
+from router.errors import Forbidden, ListenError
+from router.ledger.store import Ledger
+from router.money.prices import PriceTable
+from router.profile.load import Loaded, find_profiles
+from router.profile.problems import Problem
+from router.profile.profile import Profile
+from router.profile.watch import Fingerprint, fingerprint
+from router.providers.credentials import Credentials
+from router.server import ports
+from router.server.admission import hash_key
+from router.server.listeners import Handler, Listener, is_loopback
+from router.server.tenant import Tenant
+
+log = logging.getLogger("router.server")
+
+POLL_S = 0.5
+AUTO_PORTS = range(8081, 8181)
+
+
+class Tenants:
+    """The profiles by name. ``load`` reads one folder; ``front`` makes the handler of a profile's own port."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        load: Callable[[Path, str], Loaded],
+        credentials: Credentials,
+        prices: PriceTable,
+        ledger: Ledger,
+        host: str,
+        may_run_commands: bool = False,
+        default: str | None = None,
+        metrics_key_hash: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self.front: Callable[[str], Handler] | None = None
+        self._load = load
+        self._credentials = credentials
+        self._prices = prices
+        self._ledger = ledger
+        self._host = host
+        self._may_run_commands = may_run_commands
+        self._default = default
+        self._metrics_key_hash = metrics_key_hash
+        self._running: dict[str, Tenant] = {}
+        self._broken: dict[str, tuple[Problem, ...]] = {}
+        self._seen: dict[str, Fingerprint] = {}
+
+    # --- looking up -----------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Tenant]:
+        return iter(sorted(self._running.values(), key=lambda tenant: tenant.name))
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def find(self, name: str | None, *, own: bool = False) -> Tenant | None:
+        """A profile by name; without a name the default profile, or the only one."""
+        if name is not None:
+            return self._running.get(name)
+        if self._default is not None:
+            return self._running.get(self._default)
+        return next(iter(self._running.values())) if len(self._running) == 1 else None
+
+    def why_missing(self, name: str | None) -> str:
+        """What to tell a client whose profile isn't there."""
+        if name is None:
+            return "name a profile in the base URL: http://HOST:PORT/PROFILE, or set [server] default-profile"
+        if name in self._broken:
+            return f"profile {name} is down: its files have problems; `router check {name}` lists them"
+        return f"no profile is served under /{name}" if len(name) < 64 and name.isprintable() else "no such profile"
+
+    def broken_names(self) -> list[str]:
+        """Profiles that have no good version."""
+        return sorted(self._broken)
+
+    def problem_lines(self, name: str) -> list[str]:
+        """The problems of one profile as lines."""
+        tenant = self._running.get(name)
+        return tenant.problem_lines() if tenant else [str(problem) for problem in self._broken.get(name, ())]
+
+    def check_metrics_key(self, headers: CIMultiDictProxy[str]) -> None:
+        """Raises Forbidden unless metrics are for this client: everyone on loopback, elsewhere who has the key."""
+        if self._metrics_key_hash is None:
+            if not is_loopback(self._host):
+                raise Forbidden("metrics are served on loopback only; set [server] metrics-key for others")
+            return
+        presented = headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(hash_key(presented), self._metrics_key_hash):
+            raise Forbidden("metrics need the key of [server] metrics-key")
+
+    # --- loading and watching -------------------------------------------------------------------------------------
+
+    async def refresh(self) -> None:
+        """Load what is new or has changed, drop what is gone."""
+        found, changed = await asyncio.to_thread(self._scan)
+        for name, loaded in changed.items():
+            await self._take(name, loaded)
+        for name in [*self._running, *self._broken]:
+            if name not in found:
+                await self._drop(name)
+
+    async def watch(self) -> None:
+        """Look for changes, for ever."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except OSError as error:
+                log.error("the profiles in %s can't be read: %s", self.folder, error)
+
+    async def close(self) -> None:
+        """End every profile's listener and script."""
+        for tenant in self._running.values():
+            if tenant.listener is not None:
+                await tenant.listener.close()
+            if tenant.script is not None:
+                tenant.script.close()
+
+    def stop_listening(self) -> None:
+        """Accept no more connections on the profiles' own ports."""
+        for tenant in self._running.values():
+            if tenant.listener is not None:
+                tenant.listener.stop()
+
+    def _scan(self) -> tuple[set[str], dict[str, Loaded]]:
+        found = find_profiles(self.folder)
+        changed: dict[str, Loaded] = {}
+        for name, directory in found.items():
+            now = fingerprint(directory)
+            if self._seen.get(name) != now:
+                self._seen[name] = now
+                changed[name] = self._load(directory, name)
+        for name in [*self._seen]:
+            if name not in found:
+                del self._seen[name]
+        return set(found), changed
+
+    async def _take(self, name: str, loaded: Loaded) -> None:
+        errors = tuple(problem for problem in loaded.problems if problem.severity == "error")
+        tenant = self._running.get(name)
+        if loaded.profile is None:
+            for problem in errors:
+                log.error("%s", problem)
+            if tenant is None:
+                self._broken[name] = errors
+            else:
+                tenant.problems = errors
+                log.error("profile %s keeps its last good version", name)
+            return
+        self._broken.pop(name, None)
+        if tenant is None:
+            tenant = self._running[name] = Tenant(
+                loaded.profile, self._credentials, self._prices, may_run_commands=self._may_run_commands
+            )
+        else:
+            tenant.use(loaded.profile)
+            tenant.reloads += 1
+            log.info("profile %s: new version %s in force", name, loaded.profile.file_hash)
+        tenant.problems = ()
+        await tenant.load_spend(self._ledger)
+        await self._listen(tenant, loaded.profile)
+
+    async def _listen(self, tenant: Tenant, profile: Profile) -> None:
+        """Open, move or close the profile's own listener as its file says."""
+        assert self.front is not None
+        current = tenant.listener
+        if profile.port is None:
+            wanted: list[int] = []
+        elif profile.port == "auto":
+            if current is not None:
+                return
+            remembered = await self._ledger.run(lambda connection: ports.remembered(connection, profile.name))
+            taken = {other.listener.port for other in self if other.listener is not None}
+            wanted = [port for port in (remembered, *AUTO_PORTS) if port is not None and port not in taken]
+        else:
+            wanted = [profile.port]
+        if current is not None and current.port in wanted[:1]:
+            return
+        opened, failure = None, None
+        for port in wanted:
+            listener = Listener(self._host, port, self.front(profile.name))
+            try:
+                await listener.open()
+                opened = listener
+                break
+            except ListenError as error:
+                failure = error
+        tenant.listen_problem = str(failure) if wanted and opened is None else None
+        if tenant.listen_problem:
+            log.error("profile %s: %s", profile.name, tenant.listen_problem)
+            return
+        tenant.listener = opened
+        if current is not None:
+            current.stop()
+        if opened is not None and profile.port == "auto":
+            await self._ledger.run(lambda connection: ports.remember(connection, profile.name, opened.port))
+
+    async def _drop(self, name: str) -> None:
+        self._broken.pop(name, None)
+        tenant = self._running.pop(name, None)
+        if tenant is None:
+            return
+        log.info("profile %s is gone", name)
+        if tenant.listener is not None:
+            tenant.listener.stop()
+        if tenant.script is not None:
+            tenant.script.close()

@@ -1,0 +1,91 @@
+"""A router under test: a real app on loopback with profiles written for the occasion."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from router.server.app import App, ServeOptions
+
+ENVIRON = {"TEST_KEY": "sk-provider-canary-1234", "OTHER_KEY": "sk-other-canary-5678"}
+
+
+class Running:
+    """A started app with a client session."""
+
+    def __init__(self, app: App, session: aiohttp.ClientSession) -> None:
+        self.app = app
+        self.session = session
+
+    @property
+    def url(self) -> str:
+        return self.app.base_url
+
+    def post(self, path: str, **options: Any) -> Any:
+        return self.session.post(self.url + path, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.session.get(self.url + path, **options)
+
+    async def flush(self) -> None:
+        """Wait until nothing is under way and every record is in the database."""
+        import asyncio
+
+        while self.app.services.active or self.app.services.annotator.waiting or self.app.ledger.waiting:
+            await asyncio.sleep(0.002)
+        await self.app.ledger.run(lambda connection: None)
+
+    async def rows(self, table: str = "requests", where: str = "1") -> list[dict[str, Any]]:
+        """Rows of the ledger, everything written."""
+        await self.flush()
+        return read_rows(self.app.home.database, table, where)
+
+
+def read_rows(database: Path, table: str = "requests", where: str = "1") -> list[dict[str, Any]]:
+    """Rows of a ledger file."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY 1, 2")]
+    finally:
+        connection.close()
+
+
+def write_profile(home: Path, name: str, text: str, files: Mapping[str, str] | None = None) -> Path:
+    """A profile's folder in a home."""
+    folder = home / "profiles" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "routing.toml").write_text(text)
+    for file, content in (files or {}).items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(content)
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    home: Path,
+    profiles: Mapping[str, str] | None = None,
+    *,
+    environ: Mapping[str, str] = ENVIRON,
+    settings: str = "",
+    **options: Any,
+) -> AsyncIterator[Running]:
+    """A router on a free port with these profiles (name to routing.toml)."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings:
+        (home / "router.toml").write_text(settings)
+    for name, text in (profiles or {}).items():
+        write_profile(home, name, text)
+    app = App(ServeOptions(home=home, port=0, **options), environ=environ)
+    await app.start()
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            yield Running(app, session)
+    finally:
+        await app.stop()
