@@ -15,7 +15,7 @@ from benchmarks.worker import serve_commands
 _NOT_PASSED_ON = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
 
 
-async def main() -> None:
+async def serve() -> None:
     provider = f"http://127.0.0.1:{sys.argv[1]}"
     async with ClientSession(
         connector=TCPConnector(limit=0),
@@ -52,5 +52,5 @@ async def main() -> None:
         await runner.cleanup()
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def main() -> None:
+    asyncio.run(serve())

@@ -79,7 +79,9 @@ def _reporting(home: Path, rows: int) -> list[Row]:
     total = reader.by_rule(profile).total.sums.requests
     if total != rows:
         raise SystemExit(f"the report counts {total} requests, the ledger holds {rows}")
-    command = [sys.executable, "-m", "router.cli.main", "usage", "--profile", profile, "--by-rule"]
+    module, _, function = targets.ENTRY.partition(":")
+    program = f"from {module} import {function}; {function}()"
+    command = [sys.executable, "-c", program, "usage", "--profile", profile, "--by-rule"]
     env = environment(ROUTER_HOME=str(home))
 
     def run_command() -> None:

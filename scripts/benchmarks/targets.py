@@ -56,6 +56,7 @@ api-key = "env:BENCH_KEY"
 base-url = "http://127.0.0.1:PORT/v1"
 api-key = "env:BENCH_KEY"
 """
+ENTRY = "router.cli.main:main"
 READY_S = 30.0
 Say = Callable[[str], None]
 
@@ -91,7 +92,7 @@ def bare(provider: int, *, folder: Path, core: int | None) -> Target:
     process = Worker(
         "benchmarks.watched",
         str(stalls),
-        "benchmarks.bare_proxy",
+        "benchmarks.bare_proxy:main",
         str(provider),
         core=core,
         log=folder / "bare.log",
@@ -126,7 +127,7 @@ def write_profile(home: Path, name: str, rules: str) -> None:
 def start_router(home: Path, *, folder: Path, core: int | None) -> tuple[Process, int]:
     """Start the server and wait until it says that it is healthy."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.watched", str(folder / "router.stalls"), "router.cli.main", "serve"]
+    command = [sys.executable, "-m", "benchmarks.watched", str(folder / "router.stalls"), ENTRY, "serve"]
     process = Process(
         [*command, "--home", str(home), "--port", str(port)],
         core=core,

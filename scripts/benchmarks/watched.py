@@ -1,4 +1,6 @@
-"""Runs a module with an event loop that notes how long it is held: ``python -m benchmarks.watched FILE MODULE ARGS…``.
+"""Runs a program with an event loop that notes how long it is held.
+
+``python -m benchmarks.watched FILE MODULE:FUNCTION ARGS…``, the program named as its entry point.
 
 Between two waits for sockets a loop runs everything that is ready; nobody else gets a turn in that time. The longest of
 these spans is the stall a client can meet. On SIGUSR2 the longest span since the last signal is appended to FILE, in
@@ -7,7 +9,7 @@ milliseconds, one line. It costs two clock readings a turn, the same for every p
 
 from __future__ import annotations
 
-import runpy
+import importlib
 import selectors
 import signal
 import sys
@@ -46,9 +48,10 @@ class Spans:
 
 
 if __name__ == "__main__":
-    file, module, *arguments = sys.argv[1:]
+    file, entry, *arguments = sys.argv[1:]
     spans = Spans(Path(file))
     selectors.DefaultSelector = spans.watching(selectors.DefaultSelector)  # type: ignore[misc,assignment]
     signal.signal(signal.SIGUSR2, spans.report)
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = [entry, *arguments]
+    module, _, function = entry.partition(":")
+    sys.exit(getattr(importlib.import_module(module), function)())
