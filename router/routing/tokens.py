@@ -5,7 +5,7 @@ under a hash of its bytes, so a growing conversation costs only its new messages
 counting, since text has at most as many tokens as UTF-8 bytes; where it isn't, pieces are counted one by one until
 the sum is clear of it.
 
-The estimate is in o200k_base whatever the target (see ``encoding``); ``family_estimate`` says what another family
+The estimate is in o200k_base whatever the target (see ``encoding``); ``families`` says what another family of models
 would make of it, for context windows and prices.
 """
 
@@ -17,6 +17,7 @@ from typing import Final
 
 from router.routing.encoding import count, encoding_loaded, parts
 from router.routing.facts import CountNeeded
+from router.routing.families import Makeup, family_estimate, family_of
 from router.routing.images import document_tokens, image_tokens
 from router.wire.request import Api, Piece, RequestView, Role
 
@@ -54,7 +55,8 @@ class PieceSummary:
     images: int
     documents: int
     tool_calls: int
-    fixed: int  # tokens of all that isn't text
+    media: int  # tokens of images and documents
+    fixed: int  # tokens of all that isn't text, media and overhead
     limit: int  # what the piece counts for at most, whatever its texts come to
     at_least: int
     at_most: int
@@ -106,6 +108,23 @@ class PieceSummaries:
             total += summary.at_least
         return total
 
+    def makeup(self, view: RequestView) -> Makeup:
+        """What the request consists of, counted to the end."""
+        self.tokens(view)
+        pieces = view.pieces()
+        summaries = [self.summary(view, piece) for piece in pieces]
+        return Makeup(
+            text=sum(summary.at_least - summary.fixed for summary in summaries),
+            media=sum(summary.media for summary in summaries),
+            messages=sum(piece.kind != "tools" for piece in pieces),
+            tools=view.tool_count,
+            budgeted_thinking=view.thinking.on and view.thinking.budget is not None,
+        )
+
+    def estimate_for(self, view: RequestView, family: str, model: str = "") -> int:
+        """Estimated input tokens at a model of this family (see ``families``), counted to the end."""
+        return family_estimate(self.makeup(view), family_of(family, model))
+
     def reaches(self, view: RequestView, threshold: int, may_count: bool) -> bool:
         """Whether the estimate is at least ``threshold``, at the least cost.
 
@@ -154,6 +173,7 @@ def _summarise(view: RequestView, piece: Piece) -> PieceSummary:
         images=len(content.images),
         documents=len(content.document_pages),
         tool_calls=content.tool_calls,
+        media=media,
         fixed=fixed,
         limit=limit,
         at_least=fixed,
