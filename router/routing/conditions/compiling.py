@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from router.routing.concepts import PhraseRegistry
 from router.routing.conditions import request, surroundings, words
@@ -13,7 +14,13 @@ from router.routing.conditions.kinds import Keyed, Number
 from router.routing.conditions.parsing import Path, Place, Report, read_flag, suggestion
 from router.routing.shorthand import ShorthandError, parse_shorthand
 
-Reader = Callable[[Place, object], Condition | None]
+
+class Row(NamedTuple):
+    """One key of a ``match`` table: how its value is read, and what it asks, for the person writing rules."""
+
+    read: Callable[[Place, object], Condition | None]
+    about: str
+
 
 NUMBERS: Final[tuple[type[Number], ...]] = (
     request.Tools,
@@ -56,17 +63,20 @@ _DEEPEST: Final = 30
 
 
 def _read_always(place: Place, value: object) -> Condition | None:
-    """Every request."""
     wanted = read_flag(place, value)
     return None if wanted is None else Always() if wanted else Not(Always(), Always.key)
 
 
-CONDITIONS: Final[Mapping[str, Reader]] = {
-    Always.key: _read_always,
-    **{kind.key: kind.parse for kind in OTHERS},
-    **{key: reader for kind in NUMBERS for key, reader in kind.forms().items()},
+def _about(kind: type[Condition]) -> str:
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+CONDITIONS: Final[Mapping[str, Row]] = {
+    Always.key: Row(_read_always, _about(Always)),
+    **{kind.key: Row(kind.parse, _about(kind)) for kind in OTHERS},
+    **{key: Row(read, _about(kind)) for kind in NUMBERS for key, read in kind.forms().items()},
 }
-"""Every key of a ``match`` table that is a condition, with the reader of its value."""
+"""Every key of a ``match`` table that is a condition."""
 
 COMPOSITIONS: Final = ("any", "all", "not")
 SCOPE_KEY: Final = "keywords-in"
@@ -131,8 +141,8 @@ def _entry(place: Place, key: str, value: object, depth: int) -> Condition | Non
         case "all" | "any":
             conditions = _tables(place, value, depth + 1)
             return None if conditions is None else all_of(conditions) if key == "all" else any_of(conditions)
-        case _ if (reader := CONDITIONS.get(key)) is not None:
-            return reader(place, value)
+        case _ if (row := CONDITIONS.get(key)) is not None:
+            return row.read(place, value)
         case _:
             place.problem(f"unknown condition{_hint(key)}")
             return None

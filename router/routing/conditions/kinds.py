@@ -105,7 +105,6 @@ class Number(Keyed):
             threshold = cls.unit(place, value)
             return None if threshold is None else cls(form, threshold)
 
-        read.__doc__ = cls.__doc__
         return read
 
     @abstractmethod
