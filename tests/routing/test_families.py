@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -21,8 +22,6 @@ def script() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    import sys
-
     sys.modules["token_error"] = module  # its dataclasses look their module up
     spec.loader.exec_module(module)
     del sys.modules["token_error"]
