@@ -578,3 +578,16 @@ def test_codex_is_pointed_by_arguments() -> None:
 def test_opencodes_variable_is_its_configuration() -> None:
     config = json.loads(BY_NAME["opencode"].environment(BASE, "k")["OPENCODE_CONFIG_CONTENT"])
     assert config["provider"]["google"]["options"] == {"baseURL": f"{BASE}/v1beta", "apiKey": "k"}
+
+
+DOCUMENT = (PAYLOADS.parents[2] / "docs" / "agents.md").read_text()
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_client_word_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in DOCUMENT
+
+
+@pytest.mark.parametrize("name", [CC, "codex", "qwen-code", "gemini-cli", "aider"])
+def test_the_documented_command_is_the_one_that_is_printed(name: str) -> None:
+    assert f"`{BY_NAME[name].instructions('BASE', 'KEY')}`" in DOCUMENT
