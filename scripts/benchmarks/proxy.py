@@ -198,17 +198,24 @@ class Bench:
 
 
 def measure(
-    *, rounds: int, seconds: float, many: bool, peers: Sequence[str], with_router: bool, provider_port: int
+    *,
+    rounds: int,
+    seconds: float,
+    only: str,
+    peers: Sequence[str],
+    with_router: bool,
+    provider_port: int,
 ) -> Results:
-    """The whole benchmark in a folder of its own."""
+    """The benchmark in a folder of its own; of the cells those whose name holds ``only``."""
     with tempfile.TemporaryDirectory(prefix="router-bench-") as name:
         bench = Bench(Path(name), peers, with_router=with_router, provider_port=provider_port)
         if not bench.pinned:
             say("only one core, or no pinning here: server, load and provider disturb each other")
         try:
-            bench.run(CELLS, rounds=rounds, seconds=seconds)
-            bench.run_sessions(2 * rounds)
-            if many:
+            bench.run([cell for cell in CELLS if only in cell.name], rounds=rounds, seconds=seconds)
+            if only in SESSION.name:
+                bench.run_sessions(2 * rounds)
+            if only in MANY.name:
                 bench.run([MANY], rounds=min(2, rounds - 1) or 1, seconds=0)
         finally:
             bench.stop()
