@@ -26,7 +26,7 @@ _PLAIN_WORDS: tuple[tuple[str, str], ...] = (
     ("Expected '=' after a key", "a key must be followed by = and a value"),
     ("Expected ']' at the end", "the closing ] of the table's name is missing"),
     ("Expected ']]' at the end", "the closing ]] of the table's name is missing"),
-    ("Invalid initial character for a key part", "a key's name is expected"),
+    ("Invalid initial character for a key part", "a key is expected (an inline table must stand on one line)"),
     ("Unclosed array", "a list isn't closed: ] or , is missing"),
     ("Unclosed inline table", "an inline table isn't closed: } or , is missing (it must stand on one line)"),
     ("Unescaped '\\' in a string", "a backslash in a string must be written \\\\"),
@@ -102,18 +102,32 @@ class Document:
             table[key_text(path)] = line
         return table
 
+    def _refuse_non_numbers(self, value: object, path: KeyPath) -> bool:
+        """An error for each ``nan`` and ``inf``: no key takes them, and comparing them can fail."""
+        match value:
+            case dict():
+                # A list: all are reported, not only the first.
+                return any([self._refuse_non_numbers(inner, (*path, key)) for key, inner in value.items()])  # noqa: C419
+            case list():
+                return any([self._refuse_non_numbers(inner, (*path, at)) for at, inner in enumerate(value)])  # noqa: C419
+            case Decimal() if not value.is_finite():
+                self.error(path, f"{str(value).lower()} isn't a number that can be used")
+                return True
+        return False
+
     def _parse(self) -> None:
         for number, line in enumerate(self.text.split("\n"), 1):
             if line.count(".") > _MOST_DOTS_IN_A_LINE:
                 self.problems.append(Problem(self.file, number, "", "this line is too long to be meant seriously"))
                 return
         try:
-            self.values = tomllib.loads(self.text, parse_float=_decimal)
+            values = tomllib.loads(self.text, parse_float=_decimal)
             self.lines = key_lines(self.text)
+            if not self._refuse_non_numbers(values, ()):
+                self.values = values
         except tomllib.TOMLDecodeError as error:
             self.problems.append(_syntax_problem(self.file, self.text, str(error)))
         except RecursionError:
-            self.values = {}
             self.problems.append(Problem(self.file, None, "", "lists or tables are nested too deeply"))
         except ValueError:  # an integer with thousands of digits, a float's exponent out of all bounds
             place = _LONG_NUMBER.search(self.text)
@@ -147,5 +161,6 @@ def _syntax_problem(file: str, text: str, said: str) -> Problem:
         # tomllib has read the second key with its value and stands behind it.
         end = sum(len(earlier) + 1 for earlier in text.split("\n")[: line - 1]) + column - 1
         path, key_line = last_key(text[:end])
+        path = path[:-1] if path and isinstance(path[-1], int) else path  # [[rule]] below [rule]
         return Problem(file, key_line, key_text(path), "is given twice")
     return Problem(file, line, "", f"not valid TOML at column {column}: {plain}")

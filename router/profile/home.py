@@ -180,7 +180,7 @@ class Home:
         if document.failed:
             return default, document.problems
         found = read(document)
-        return (default if document.failed else found), document.problems
+        return (default if _errors(document.problems) else found), document.problems
 
 
 def _errors(problems: list[Problem]) -> tuple[Problem, ...]:

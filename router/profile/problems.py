@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Literal
 
 from router.providers.credentials import looks_like_key
@@ -20,6 +21,7 @@ KeyPath = tuple[str | int, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 60
+_MOST_COMPARED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def shown(value: object) -> str:
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
     """``; did you mean "model"?`` for a near miss among ``known``, else nothing."""
-    close = get_close_matches(wrong[:100], list(known), n=1, cutoff=0.6)
+    close = get_close_matches(wrong[:100], list(islice(known, _MOST_COMPARED)), n=1, cutoff=0.6)
     return f"; did you mean {json.dumps(close[0], ensure_ascii=False)}?" if close else ""
 
 

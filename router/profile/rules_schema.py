@@ -34,6 +34,7 @@ from router.routing.rules import Rule
 Kind = Literal["rule", "default", "alias"]
 
 _MOST_PRIORITY = 1_000_000
+_MOST_RULES = 2000
 _NO_PRIORITY: Final = "isn't possible here: only [[rule]] tables have a priority"
 _NO_PIN: Final = "isn't possible here: only aliases can be pinned"
 _ELSEWHERE: Final[Mapping[Kind, Mapping[str, str]]] = {
@@ -83,6 +84,9 @@ def read_aliases(root: Table, names: Names) -> dict[str, Draft]:
         return {}
     drafts: dict[str, Draft] = {}
     for name, value in aliases.entries():
+        if len(drafts) == _MOST_RULES:
+            aliases.error(name, f"is one alias too many: {_MOST_RULES} are possible")
+            break
         path = (*aliases.path, name)
         if isinstance(value, dict):
             drafts[name] = _read(Table(aliases.document, path, value), "alias", names, name=name)
@@ -102,6 +106,9 @@ def read_rule_drafts(
     """``[[rule]]`` in the file's order. Keywords are registered in ``phrases``."""
     drafts = []
     for index, table in enumerate(root.tables("rule", "rule")):
+        if index == _MOST_RULES:
+            table.error(None, f"is one rule too many: {_MOST_RULES} are possible")
+            break
         match = _match(table, concepts, phrases)
         drafts.append(_read(table, "rule", names, name=table.text("name"), match=match, index=index))
     _report_equal_names(root.document, drafts)
@@ -183,6 +190,8 @@ def _alias_behind(draft: Draft, aliases: Mapping[str, Draft]) -> Draft | None:
     seen: set[str] = set()
     while len(draft.targets) == 1 and (name := draft.targets[0].alias) is not None and name not in seen:
         seen.add(name)
+        if name not in aliases:  # a wrong one, already reported
+            return None
         draft = aliases[name]
         if draft.fallback or draft.overrides != Overrides():
             return draft
