@@ -181,6 +181,8 @@ class RequestFacts(Facts):
         self._ask_provider_used = provider_used
         self._ask_budget_used = budget_used
         self._tokens: int | None = None
+        self._at_least = 0  # what is known of the tokens from thresholds asked before
+        self._below: int | None = None
 
     if not TYPE_CHECKING:  # the names and types are declared above and in Facts
 
@@ -203,7 +205,16 @@ class RequestFacts(Facts):
     def tokens_reach(self, threshold: int) -> bool:
         if self._tokens is not None:
             return self._tokens >= threshold
-        return self._cache.reaches(self.view, threshold, self.may_count)
+        if threshold <= self._at_least:
+            return True
+        if self._below is not None and threshold >= self._below:
+            return False
+        reached = self._cache.reaches(self.view, threshold, self.may_count)
+        if reached:
+            self._at_least = threshold
+        else:
+            self._below = threshold
+        return reached
 
     def text_holds(self, phrase_id: str, scope: TextScope) -> bool:
         match scope:
