@@ -1,7 +1,7 @@
-"""The providers that come with the router, read once from ``catalog.toml``, and the door to this folder.
+"""The providers that come with the router, and the door to this folder.
 
-A provider is added by a few lines in that file. A user's own settings go over it in ``overrides.py``; URLs and headers
-are made of the result in ``addresses.py``.
+A provider is added by a few lines in ``catalog.toml``, which is read once; the one of ``builtin.py`` comes last. A
+user's own settings go over them in ``overrides.py``; URLs and headers are made of the result in ``addresses.py``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from importlib import resources
 from typing import Any, Final
 
 from router.providers.addresses import DEFAULT_AUTH, auth_headers, endpoint_url, placeholders_of
+from router.providers.builtin import DEMO, demo
 from router.providers.credentials import CredentialSpec
 from router.providers.overrides import KEYS, override
 from router.providers.provider import AuthStyle, Provider
 from router.wire.request import Api
 
-__all__ = ["KEYS", "QUIRKS", "auth_headers", "endpoint_url", "load_catalog", "override"]
+__all__ = ["KEYS", "QUIRKS", "auth_headers", "endpoint_url", "load_catalog", "override", "shipped"]
 
 
 def _one_of(*words: str) -> Callable[[object], bool]:
@@ -74,7 +75,13 @@ QUIRKS: Final[Mapping[str, Callable[[object], bool]]] = {
 
 @cache
 def load_catalog() -> Mapping[str, Provider]:
-    """The shipped providers by name, in the order in which they are tried. Read at the first call; to be left as is."""
+    """All known providers by name, in the order in which they are tried. Read at the first call; to be left as is."""
+    return {**shipped(), DEMO: demo()}
+
+
+@cache
+def shipped() -> Mapping[str, Provider]:
+    """The providers of ``catalog.toml``."""
     text = resources.files("router.providers").joinpath("catalog.toml").read_text("utf-8")
     return {name: _provider(name, table) for name, table in tomllib.loads(text).items()}
 

@@ -13,7 +13,8 @@ from typing import get_args
 import pytest
 
 from router.providers.addresses import AUTH_STYLES, base_for, placeholders_of, url_problem
-from router.providers.catalog import QUIRKS, load_catalog, override
+from router.providers.builtin import DEMO_MODELS, demo
+from router.providers.catalog import QUIRKS, load_catalog, override, shipped
 from router.providers.credentials import CredentialSpec
 from router.providers.overrides import BILLINGS
 from router.providers.provider import Provider, StreamUsage
@@ -28,7 +29,7 @@ ENTRY_KEYS = {
     "note", "quirks",
 }  # fmt: skip
 
-everywhere = pytest.mark.parametrize("provider", load_catalog().values(), ids=lambda provider: provider.name)
+everywhere = pytest.mark.parametrize("provider", shipped().values(), ids=lambda provider: provider.name)
 
 
 def test_the_catalog_is_read_once_and_not_on_import() -> None:
@@ -132,8 +133,21 @@ def test_the_catalog_has(names: str) -> None:
     assert set(names.split()) <= set(load_catalog())
 
 
-def test_the_built_in_provider_is_not_of_the_catalog() -> None:
-    assert "demo" not in load_catalog()
+def test_the_built_in_provider_comes_last_and_needs_nothing() -> None:
+    assert [*load_catalog()] == [*shipped(), "demo"]
+    built_in = load_catalog()["demo"]
+    assert set(built_in.formats) == set(get_args(Api))
+    assert set(built_in.auth) == set(built_in.base_urls)
+    assert built_in.credentials == ()
+    assert built_in.models == DEMO_MODELS
+    assert set(built_in.quirks) <= set(QUIRKS)
+    assert all(QUIRKS[name](value) for name, value in built_in.quirks.items())
+
+
+def test_the_built_in_provider_answers_where_it_is_told_to() -> None:
+    provider = demo("http://127.0.0.1:4711")
+    assert base_for("anthropic-messages", "http://127.0.0.1:4711") == provider.base_urls["anthropic-messages"]
+    assert {url.partition("4711")[2] for url in provider.base_urls.values()} == {"", "/v1", "/v1beta"}
 
 
 # docs/providers.md
@@ -145,7 +159,7 @@ def test_the_documentations_table_is_the_catalog() -> None:
         cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for name in load_catalog():
+    for name in shipped():
         assert f"| `{name}` |" in DOCUMENT
 
 

@@ -248,11 +248,11 @@ class DemoProvider:
                 }
             )
         if "anthropic-version" in request.headers:
-            data = [
+            listed = [
                 {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
                 for name in DEMO_MODELS
             ]
-            return _json({"data": data, "has_more": False, "first_id": DEMO_MODELS[0], "last_id": DEMO_MODELS[-1]})
+            return _json({"data": listed, "has_more": False, "first_id": DEMO_MODELS[0], "last_id": DEMO_MODELS[-1]})
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "router"} for name in DEMO_MODELS]
         return _json({"object": "list", "data": data})
 
