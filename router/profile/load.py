@@ -19,7 +19,7 @@ from router.profile.inactive import inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, Severity, shown, suggestion
 from router.profile.profile import Profile
-from router.profile.review import KnownModel, review
+from router.profile.review import KnownModel, review, usability
 from router.profile.schema import read_document
 from router.profile.watch import DOTENV, MAIN, concept_files
 from router.providers.provider import Provider
@@ -97,6 +97,8 @@ def load_profile(
         folder.check_script(document, profile.script)
     if not document.failed:
         review(document, profile, used, environ=environ, known_model=known_model)
+        told = {reference.target.provider for reference in used if reference.target is not None}
+        folder.review_routes(concepts, profile, told, environ)
     inactive_keys(document)
     folder.problems.extend(document.problems)
     return folder.with_profile(profile)
@@ -160,6 +162,17 @@ class _Folder:
                     hint = suggestion(target.provider, providers)
                     message = f"route:: unknown provider {shown(target.provider)}{hint}"
                     self.add(f"concepts/{concept.name}.md", line, message)
+
+    def review_routes(
+        self, concepts: tuple[Concept, ...], profile: Profile, told: set[str], environ: Mapping[str, str]
+    ) -> None:
+        """Providers that only concepts name and that can't be called as things are."""
+        for concept in concepts:
+            for target, line in zip(concept.routes, concept.route_lines, strict=True):
+                if target.provider not in told:
+                    for message in usability(profile, target.provider, environ):
+                        self.add(f"concepts/{concept.name}.md", line, f"route:: {message}", "warning")
+                told.add(target.provider)
 
     def check_script(self, document: Document, script: Path) -> None:
         problem = private_problem(script)

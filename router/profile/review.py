@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from router.agents.agents import BY_NAME
 from router.profile.document import Document
-from router.profile.problems import KeyPath, one_of, shown, suggestion
+from router.profile.problems import KeyPath, shown, suggestion
 from router.profile.profile import Profile
 from router.profile.targets import Reference
 from router.providers.provider import Provider
@@ -95,15 +95,23 @@ def _unusable_providers(
     if profile.other_to is not None:
         places.setdefault(profile.other_to, ("routing", "other-to"))
     for name, path in places.items():
-        provider = profile.providers.get(name)
-        if provider is None:
-            continue
-        if provider.placeholders:
-            holes = ", ".join(f"{{{hole}}}" for hole in provider.placeholders)
-            document.warn(path, f"the address of {name} holds {holes}: set base-url in [providers.{name}]")
-        missing = missing_variables(provider, environ, profile.dotenv)
-        if missing:
-            document.warn(path, f"no key for {name}: set {one_of(missing).replace(chr(34), '')}")
+        for message in usability(profile, name, environ):
+            document.warn(path, message)
+
+
+def usability(profile: Profile, name: str, environ: Mapping[str, str]) -> list[str]:
+    """What keeps a provider from being called as things are."""
+    provider = profile.providers.get(name)
+    if provider is None:
+        return []
+    messages = []
+    if provider.placeholders:
+        holes = ", ".join(f"{{{hole}}}" for hole in provider.placeholders)
+        messages.append(f"the address of {name} holds {holes}: set base-url in [providers.{name}]")
+    missing = missing_variables(provider, environ, profile.dotenv)
+    if missing:
+        messages.append(f"no key for {name}: set {' or '.join(missing)}")
+    return messages
 
 
 def missing_variables(provider: Provider, environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, ...]:
