@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("wire", deadline=None)  # a busy machine is no failure
+settings.load_profile("wire")
 
 CASES = sorted((Path(__file__).parents[1] / "data" / "wire" / "cases").glob("*.json"))
 
