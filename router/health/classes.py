@@ -1,4 +1,4 @@
-"""The classes of upstream failure: one table, used for the ledger's ``error_class`` and by whatever decides what comes next.
+"""The classes of upstream failure: one table, for the ledger and for whatever decides what comes next.
 
 Pure: a status, a few headers and the provider's message in, a class name out. Providers agree on statuses only roughly;
 where they differ the message decides (a 429 may be a short rate limit, a ramp-up warning or an empty account).
@@ -54,7 +54,7 @@ _FILTERED = re.compile(r"content.?(filter|policy)|responsible ai", re.IGNORECASE
 def classify_status(
     status: int, *, message: str = "", retry_after_s: float | None = None, passed_through: bool = False
 ) -> str:
-    """The class of an HTTP error. ``message`` is the provider's text; ``passed_through``: the client's own credential."""
+    """The class of an HTTP error by the provider's text; ``passed_through``: the credential was the client's own."""
     kind = _BY_STATUS.get(status, SERVER if status >= 500 else BAD_REQUEST)
     if kind == AUTH and passed_through:
         return AUTH_CLIENT

@@ -1,7 +1,7 @@
 """The ledger's schema, as an append-only list of migrations. A released entry is never edited.
 
-``PRAGMA user_version`` holds the number of migrations applied. A file with a higher number belongs to a newer router and
-is refused.
+``PRAGMA user_version`` holds the number of migrations applied. A file with a higher number belongs to a newer router
+and is refused.
 """
 
 from __future__ import annotations

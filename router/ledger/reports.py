@@ -145,7 +145,7 @@ class Reader:
             raise ConfigError(f'several requests have an id that begins with "{request_id}"; give more of it')
         return found[0]
 
-    def keys(self, profile: str | None = None) -> list[PastKey]:
+    def client_keys(self, profile: str | None = None) -> list[PastKey]:
         """All client keys ever made, oldest first, without what they are."""
         with self._open() as connection:
             return history.client_keys(connection, profile)

@@ -18,9 +18,9 @@ from router.routing.rules import RouteTable
 NONE = "(none)"
 # How the labels begin that are no rule of the file; they follow the rules in this order.
 _AFTER_RULES = {
-    "alias:": 3, "concept:": 4, "script →": 5, "explicit →": 6, "catalog →": 7, "degrade →": 8, NONE: 9,
+    "alias:": 3, "concept:": 4, "script →": 5, "explicit →": 6, "catalog →": 7, "other →": 8, "degrade →": 9, NONE: 10,
 }  # fmt: skip
-_WITHOUT_PAST = ("script →", "explicit →", "catalog →", "degrade →", NONE)  # nobody edits them
+_WITHOUT_PAST = ("script →", "explicit →", "catalog →", "other →", "degrade →", NONE)  # nobody edits them
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,7 @@ class Ledger:
 
         Raises LedgerError with the remedy in its text; never deletes or overwrites a damaged file.
         """
-        _refuse_odd_file(path)
-        new = not path.exists()
-        if new:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _check_file(path)
         connection = _Connection(lambda: sqlite3.connect(path, isolation_level=None, cached_statements=64), 64)
         await connection
         try:
@@ -90,7 +87,7 @@ class Ledger:
         return ledger
 
     def put(self, record: Record) -> asyncio.Future[None]:
-        """Record, without waiting. The future is done when the record is committed (or spilled at the queue's bound)."""
+        """Record, without waiting. The future is done when the record is committed, or spilled at the queue's bound."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if len(self._queue) >= QUEUE_BOUND or self._closing:
             self.spill(record)
@@ -180,7 +177,8 @@ class Ledger:
             log.error("the spill file %s could not be imported: %s", self._spill.path, error)
 
 
-def _refuse_odd_file(path: Path) -> None:
+def _check_file(path: Path) -> None:
+    """Refuse what isn't a file of ours; make a missing one, readable by nobody else."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -188,6 +186,7 @@ def _refuse_odd_file(path: Path) -> None:
             raise LedgerError(f"the folder of the ledger, {path.parent}, doesn't exist") from None
         if not os.access(path.parent, os.W_OK):
             raise LedgerError(f"the folder of the ledger, {path.parent}, can't be written to") from None
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return
     if not stat.S_ISREG(mode):
         raise LedgerError(f"the ledger {path} is not a regular file (a link?); name the real file's folder as the home")
@@ -201,7 +200,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise LedgerError(
-            f"the ledger was written by a newer router (schema {version}, this one knows {len(MIGRATIONS)}); update the router"
+            f"the ledger was written by a newer router (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "update the router"
         )
     for number in range(version, len(MIGRATIONS)):
         connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;")

@@ -1,6 +1,6 @@
 """How records become rows: the statements of one write transaction, run in the writer's thread.
 
-Settling is idempotent: a request is settled once, from ``open``, and only that once is it added to the hourly sums. So a
+Settling is idempotent: a request is settled once, from ``open``, and only that once is it added to the sums. So a
 record may be written again after a crash or from the spill file without counting twice.
 """
 

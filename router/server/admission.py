@@ -1,7 +1,7 @@
 """Who may come in: decided from the head alone, before a byte of the body is read.
 
-A web page must not be able to talk to the router, even through DNS rebinding: the Host header has to be a name we answer
-to, and a foreign Origin or a cross-site fetch is refused. Client keys are looked up by their hash.
+A web page must not be able to talk to the router, even through DNS rebinding: the Host header has to be a name we
+answer to, and a foreign Origin or a cross-site fetch is refused. Client keys are looked up by their hash.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Facts for the ledger, found out after the reply.
 
-Rules look at what they need while a request waits; everything else that is worth keeping (token counts, flags, results of
-the profile's conditions) is computed here, in one worker thread, when the client has its answer already. The text itself
-is never kept, and requests waiting here are bounded: beyond the bound a request goes without, counted.
+Rules look at what they need while a request waits; everything else that is worth keeping (token counts, flags, results
+of the profile's conditions) is computed here, in one worker thread, when the client has its answer already. The text
+itself is never kept, and requests waiting here are bounded: beyond the bound a request goes without, counted.
 """
 
 from __future__ import annotations
@@ -34,9 +34,13 @@ class Job:
     request_id: str
     facts: RequestFacts
     routes: RouteTable
-    size: int
     count_tokens: bool
     remember: Callable[[str], None]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the request that wait with the job."""
+        return len(self.facts.view.body.raw)
 
 
 class Annotator:

@@ -44,6 +44,8 @@ from router.upstream.client import Upstream
 
 log = logging.getLogger("router.server")
 
+CUT_S = 2.0  # for exchanges that are cut short: an error event, the settlement
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
@@ -237,16 +239,20 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._drain(self.settings.stop_grace_s)
+        await self._until_idle(self.settings.stop_grace_s)
         for exchange in list(services.active):
             exchange.cut()
-        await self._drain(2.0, now=False)
+        self._stop_now.clear()
+        await self._until_idle(CUT_S)
         await self._exit.aclose()
 
-    async def _drain(self, grace_s: float, *, now: bool = True) -> None:
-        deadline = time.monotonic() + grace_s
-        while self.services.active and time.monotonic() < deadline and not (now and self._stop_now.is_set()):
-            await asyncio.sleep(0.02)
+    async def _until_idle(self, longest_s: float) -> None:
+        """Wait until no exchange is under way, for a while, or until asked to stop at once."""
+        idle = asyncio.create_task(self.services.idle.wait())
+        now = asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait({idle, now}, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        now.cancel()
 
     async def serve(self, on_ready: Callable[[App], None]) -> None:
         """Start, say so, serve until a signal or the admin socket says stop, stop."""
@@ -262,7 +268,7 @@ class App:
 
 
 class LoopErrors:
-    """Errors that asyncio finds nobody to give to: logged, at most ten a minute, so that a flood can't fill the disk."""
+    """Errors that asyncio has nobody to give to: logged, at most ten a minute, so that a flood can't fill the disk."""
 
     def __init__(self) -> None:
         self._minute = 0

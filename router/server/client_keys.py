@@ -17,7 +17,7 @@ from router.server.services import now_ms
 def create(
     connection: sqlite3.Connection, *, profile: str, name: str, daily_usd: float | None = None
 ) -> dict[str, str]:
-    """Make a key; returns its id and the key itself, which can't be read again later. Raises ValueError on a taken name."""
+    """Make a key: its id and the key itself, which can't be read again later. Raises ValueError on a taken name."""
     taken = connection.execute(
         "SELECT 1 FROM keys WHERE profile = ? AND name = ? AND revoked_ms IS NULL", (profile, name)
     ).fetchone()

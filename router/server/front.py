@@ -1,6 +1,6 @@
 """The door: every request of every listener comes in here, is checked from its head alone, and goes to what serves it.
 
-Order matters: request target, URL, Host and Origin, profile, key, size; the body is not touched before all of them agree.
+Order matters: request target, URL, Host and Origin, profile, key, size; no byte of the body before all of them agree.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from aiohttp import web
 from router.errors import MethodNotAllowed, NotFound, Refused, RouterError, Unavailable, UpgradeRequired
 from router.server import pages, replies
 from router.server.admission import check_body_head, check_target
+from router.server.counting import CountTokens
 from router.server.endpoints import Endpoint, EndpointKind, resolve
 from router.server.exchange import Exchange
 from router.server.passing import PassOn, fetch_response
@@ -35,6 +36,7 @@ _PAGES: Mapping[EndpointKind, Page] = {
     "models": pages.models,
     "model": pages.model,
 }
+_EXCHANGES: Mapping[EndpointKind, type[Exchange]] = {"generate": Exchange, "count": CountTokens, "other": PassOn}
 
 
 class Front:
@@ -92,14 +94,14 @@ class Front:
         page = _PAGES.get(endpoint.kind)
         if page is not None:
             return await page(services, self._tenants, tenant, request, endpoint)
-        assert tenant is not None and admitted is not None
+        assert tenant is not None
+        assert admitted is not None
         if services.draining:
             raise Unavailable(DRAINING, retry_after_s=1)
         check_body_head(request, services.max_body)
         if endpoint.kind == "response":
             return await fetch_response(services, tenant, endpoint, admitted, request)
-        kind = PassOn if endpoint.kind == "other" else Exchange
-        return await kind(services, tenant, endpoint, admitted, request).run()
+        return await _EXCHANGES[endpoint.kind](services, tenant, endpoint, admitted, request).run()
 
 
 async def _fixed_key(tenant: Tenant) -> str | None:

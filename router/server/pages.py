@@ -37,7 +37,7 @@ async def root(
 async def health(
     services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
 ) -> web.Response:
-    """``healthy``, or ``degraded`` with the problems. Needs no key, so it says nothing that a stranger shouldn't read."""
+    """``healthy``, or ``degraded`` with the problems. Keyless, so it says nothing that a stranger shouldn't read."""
     shown = [tenant] if tenant is not None else list(tenants)
     problems = [] if tenant is not None else list(tenants.broken_names())
     profiles: dict[str, Any] = {}
@@ -162,7 +162,7 @@ async def model(
 
 
 def model_names(profile: Profile) -> Iterable[str]:
-    """Aliases, then ``provider:model`` of the targets, then the names that rules ask for by ``model-equals``; each once."""
+    """Aliases, ``provider:model`` of the targets, the names that rules ask for by ``model-equals``; each once."""
     routes = profile.routes
     names = [*routes.aliases]
     names += [f"{target.provider}:{target.model}" for target in routes.targets() if target.model]

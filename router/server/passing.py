@@ -11,80 +11,73 @@ import re
 import msgspec
 from aiohttp import web
 
-from router.errors import BadRequest, NotFound, UpstreamError
+from router.errors import BadRequest, CredentialMissing, NotFound, UpstreamError
+from router.ledger.entry import Kind
 from router.providers.addresses import auth_headers, endpoint_url
-from router.providers.credentials import CredentialMissing
 from router.providers.provider import Provider
-from router.routing.rules import RouteDecision, Rule, Target
+from router.routing.rules import RouteDecision, Rule, Target, explicit_rule
 from router.server import replies
 from router.server.admission import Admitted
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.exchange import REPLY_CAP, Exchange
+from router.server.exchange import REPLY_CAP, Chosen, Exchange
 from router.server.services import Services
 from router.server.tenant import Tenant
 from router.upstream.client import Call
 from router.upstream.headers import passed_through_credential, reply_headers, request_headers
 from router.wire.body import Body
+from router.wire.request import RequestView
 
 _REST = re.compile(r"[a-z]+(/[a-z_-]+)*")
 _EMBEDDINGS = "embeddings"
-_PASSED_ON = Rule(kind="explicit", label="passed on", hash="passed-on", targets=())
 
 
 class PassOn(Exchange):
     """One call that no rule looks at; otherwise the same walk, the same records."""
 
-    async def read(self) -> None:
+    kind: Kind = "other"
+
+    async def read(self) -> RequestView:
         """The body whole; only a JSON body has a model that can be read and changed."""
         if not _REST.fullmatch(self.endpoint.rest):
             raise NotFound("no such path here")
-        self.kind = "embed" if self.endpoint.rest == _EMBEDDINGS else "other"
-        raw = await read_body(self.request, self.services.max_body)
+        if self.endpoint.rest == _EMBEDDINGS:
+            self.kind = "embed"
+        self.payload = await read_body(self.request, self.services.max_body)
         self.is_json = self.request.content_type == "application/json"
-        self.payload = raw
-        self.body = Body.parse(raw if self.is_json else b"{}")
-        self.view = self.codec.view(self.body)
+        return self.codec.view(Body.parse(self.payload if self.is_json else b"{}"))
 
-    async def decide(self) -> None:
+    async def decide(self, view: RequestView) -> Chosen:
         """The provider by the model's prefix, by ``other-to``, or the default."""
-        asked = self.body.get("model", "")
+        asked = view.body.get("model", "")
         if not isinstance(asked, str):
             raise BadRequest("model must be a string")
         routes, providers = self.profile.routes, self.profile.providers
-        name, colon, model = asked.partition(":")
-        default = routes.default.targets[0].provider if routes.default and routes.default.targets else None
-        if colon and name in providers and routes.explicit_provider:
-            target, reason = Target(name, model), "explicit provider"
-        elif self.profile.other_to is not None:
-            target, reason = Target(self.profile.other_to, asked), "other-to"
-        elif default is not None and "openai-chat" in providers[default].formats:
-            target, reason = Target(default, asked), "default"
-        else:
+        named = explicit_rule(routes, asked)
+        if named is not None:
+            return self.choose(RouteDecision(named, named.targets, named.reason))
+        provider = self.profile.other_to
+        if provider is None and routes.default is not None and routes.default.targets:
+            default = routes.default.targets[0].provider
+            provider = default if "openai-chat" in providers[default].formats else None
+        if provider is None:
             raise NotFound(
                 f"nothing in profile {self.profile.name} takes /v1/{self.endpoint.rest}: "
                 'set other-to = "PROVIDER" in [routing], or write the model as PROVIDER:MODEL'
             )
-        self.decision = RouteDecision(_PASSED_ON, (target,), reason)
-        self.target, self.provider = target, providers[target.provider]
+        reason = "other-to" if self.profile.other_to else "default"
+        rule = Rule(kind="catalog", label=f"other → {provider}", hash="other", targets=(Target(provider, asked),))
+        return self.choose(RouteDecision(rule, rule.targets, reason))
 
-    async def serve(self) -> web.StreamResponse:
-        """Call and pass on; a stream is relayed, but its usage can't be read."""
-        assert self.provider is not None and self.target is not None
-        if "openai-chat" not in self.provider.formats:
-            raise BadRequest(f"provider {self.provider.name} doesn't speak OpenAI's API")
-        return await super().serve()
+    def url(self, view: RequestView, chosen: Chosen) -> str:
+        return endpoint_url(chosen.provider, "openai-chat", operation=self.endpoint.rest)
 
-    def url(self, model: str) -> str:
-        assert self.provider is not None
-        return endpoint_url(self.provider, "openai-chat", operation=self.endpoint.rest)
-
-    def outgoing_body(self, model: str) -> bytes:
-        if self.is_json and model != self.body.get("model", ""):
-            return self.body.with_fields({"model": msgspec.json.encode(model)})
+    def outgoing_body(self, view: RequestView, chosen: Chosen) -> bytes:
+        if self.is_json and chosen.model != view.body.get("model", ""):
+            return view.body.with_fields({"model": msgspec.json.encode(chosen.model)})
         return self.payload
 
-    def hides_usage(self) -> bool:
+    def asks_usage(self, view: RequestView, chosen: Chosen) -> bool:
         return False
 
 

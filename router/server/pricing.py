@@ -1,4 +1,4 @@
-"""What an attempt cost: the profile's own prices first, then the table; the billing of the provider decides who pays."""
+"""What an attempt cost: the profile's own prices first, then the table; the provider's billing decides who pays."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from router.money.rates import Rates
 from router.profile.profile import Profile
 from router.providers.provider import Billing, Provider
 
-# A login to a subscription, as its agent sends it; API keys of the same vendor look different.
-SUBSCRIPTION_LOGIN = "Bearer sk-ant-oat"
+# How a login to a subscription begins, as its agent sends it; API keys of the same vendor look different.
+_SUBSCRIPTION_LOGIN = "bearer sk-ant-oat"
+
+
+def is_subscription_login(authorization: str) -> bool:
+    """Whether an Authorization header is a login to a subscription, whose use costs nothing extra."""
+    return authorization.lower().startswith(_SUBSCRIPTION_LOGIN)
 
 
 def rates_for(profile: Profile, provider: Provider, prices: PriceTable, model: str) -> Rates | None:
@@ -30,19 +35,17 @@ def price_attempt(
     prices: PriceTable,
     *,
     served_model: str | None,
-    credential: str,
+    subscription_login: bool,
 ) -> None:
     """Fill in the attempt's cost, list value and price source; all None where the price or the usage is unknown.
 
-    The model asked for is priced; where nobody has a price for that name, the one the provider says it served.
-    ``credential`` is a passed-through Authorization header, or "".
-    """
+    The model asked for is priced; where nobody has a price for that name, the one the provider says it served."""
     if attempt.usage is None:
         return
     rates = rates_for(profile, provider, prices, attempt.model)
     if rates is None and served_model:
         rates = rates_for(profile, provider, prices, served_model)
-    billing: Billing = "subscription" if credential.startswith(SUBSCRIPTION_LOGIN) else provider.billing
+    billing: Billing = "subscription" if subscription_login else provider.billing
     cost = cost_nano_usd(attempt.usage, rates, day=datetime.fromtimestamp(attempt.time_ms / 1000, UTC))
     attempt.cost_nano_usd, attempt.list_nano_usd = charge(cost, billing)
     attempt.price_source = cost.source

@@ -1,8 +1,8 @@
 """Passing a provider's event stream on to the client.
 
-Until the stream is *committed* (its first content), what arrives is held back, so that a broken start can still become an
-ordinary error or go elsewhere; nothing has been promised to the client yet. From then on bytes pass as they arrive, and a
-stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement.
+Until the stream is *committed* (its first content), what arrives is held back, so that a broken start can still become
+an ordinary error or go elsewhere; nothing has been promised to the client yet. From then on bytes pass as they arrive,
+and a stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement.
 """
 
 from __future__ import annotations

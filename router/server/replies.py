@@ -1,8 +1,8 @@
-"""What the router itself says to a client: refusals in the client's wire format, and the headers every reply carries."""
+"""What the router itself says to a client: refusals in the client's wire format, and headers on every reply."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -78,10 +78,18 @@ def header_text(text: str) -> str:
 
 
 def router_headers(
-    *, request_id: str, profile: str, rule: str, provider: str, model: str, attempts: int, reason: str
+    *,
+    request_id: str,
+    profile: str,
+    rule: str,
+    provider: str,
+    model: str,
+    attempts: int,
+    reason: str,
+    dropped: Sequence[str] = (),
 ) -> CIMultiDict[str]:
-    """The headers that say what the router did with a request."""
-    return CIMultiDict(
+    """The headers that say what the router did with a request; ``dropped`` are settings its format has no word for."""
+    headers = CIMultiDict(
         (
             ("x-router-request-id", request_id),
             ("x-router-profile", profile),
@@ -92,3 +100,6 @@ def router_headers(
             ("x-router-route-reason", header_text(reason)),
         )
     )
+    if dropped:
+        headers["x-router-dropped"] = ", ".join(dropped)
+    return headers

@@ -1,7 +1,7 @@
 """One line per request, into ``logs/NAME.log`` of its profile and to the console. Never a prompt, never a key.
 
-Lines gather for a moment and are written together, so that logging costs a request next to nothing. Files are rotated by
-size. A log that can't be written (a full disk, a closed pipe) loses lines, counted, and nothing else.
+Lines gather for a moment and are written together, so that logging costs a request next to nothing. Files are rotated
+by size. A log that can't be written (a full disk, a closed pipe) loses lines, counted, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+
+from router.ledger.entry import Intent, Settlement
+from router.wire.usage import Usage
 
 FLUSH_S = 0.1
 MAX_BYTES = 10 * 2**20
@@ -69,6 +73,28 @@ def _rotate(path: Path) -> None:
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
     path.replace(path.with_name(f"{path.name}.1"))
+
+
+def request_line(intent: Intent, settlement: Settlement) -> str:
+    """The line of one request: fixed order, ``-`` for what isn't known."""
+    usage = settlement.usage or Usage()
+    moment = datetime.fromtimestamp(intent.time_ms / 1000, UTC)
+    cost = settlement.cost_nano_usd
+    price = "?" if cost is None and settlement.attempts else f"${(cost or 0) / 1e9:.6f}"
+    first = "-" if settlement.first_byte_ms is None else f"{settlement.first_byte_ms:.1f}ms"
+    return (
+        f"{moment:%Y-%m-%dT%H:%M:%S}.{intent.time_ms % 1000:03d}Z id={intent.id} profile={intent.profile} "
+        f'rule="{intent.rule}" reason="{intent.reason}" client={intent.client} '
+        f"model={intent.requested_model or '-'}->{settlement.model or intent.model or '-'} "
+        f"provider={settlement.provider or intent.provider or '-'} status={_shown(settlement.status)} "
+        f"outcome={settlement.outcome} error={_shown(settlement.error_class)} "
+        f"in={_shown(usage.input)} cached={_shown(usage.cache_read)} out={_shown(usage.output)} cost={price} "
+        f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
+    )
+
+
+def _shown(value: object) -> object:
+    return "-" if value is None else value
 
 
 def to_stderr(text: str) -> None:

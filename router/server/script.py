@@ -1,7 +1,7 @@
 """A profile's ``route.py``, asked in a process of its own: a slow or broken script never holds a request up.
 
-The script gets 100 ms. Over that, its process is killed and started again, the request goes on as if it had said nothing,
-and the problem is kept for `status` and `/health`.
+The script gets 100 ms. Over that, its process is killed and started again, the request goes on as if it had said
+nothing, and the problem is kept for `status` and `/health`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class Script:
 
 
 async def _exchange(process: asyncio.subprocess.Process, question: Mapping[str, object]) -> dict[str, object]:
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps(question).encode() + b"\n")
     await process.stdin.drain()
     line = await process.stdout.readline()

@@ -1,7 +1,7 @@
 """The other side of ``script.py``: a process that holds one ``route.py`` and answers one question a line.
 
-Started as ``python -I script_host.py PATH``; it imports nothing of the router, so that a script sees a plain Python. A
-question is a JSON line ``{"request": {...}, "config": {...}}``; the answer a JSON line ``{"target": …}`` or ``{"error": …}``.
+Started as ``python -I script_host.py PATH``; it imports nothing of the router, so that a script sees a plain Python.
+A question is a JSON line ``{"request": …, "config": …}``, the answer one of ``{"target": …}`` or ``{"error": …}``.
 """
 
 import json

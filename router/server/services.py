@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -39,7 +40,22 @@ class Services:
     started: float = field(default_factory=time.monotonic)
     draining: bool = False
     active: set[Exchange] = field(default_factory=set)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)  # whether nothing is active
     refused_early: int = 0  # refused before there was a row: bad key, Host, size, …
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
+    def enter(self, exchange: Exchange) -> None:
+        """An exchange is under way."""
+        self.active.add(exchange)
+        self.idle.clear()
+
+    def leave(self, exchange: Exchange) -> None:
+        """It isn't any more."""
+        self.active.discard(exchange)
+        if not self.active:
+            self.idle.set()
 
 
 def now_ms() -> int:

@@ -1,7 +1,7 @@
 """A profile as it runs: the current version of its rules, and what lives longer than one request.
 
-The profile itself never changes; a reload swaps ``Tenant.profile`` whole. Counters, budgets, remembered conversations and the
-script's process belong to the tenant and outlive a reload.
+The profile itself never changes; a reload swaps ``Tenant.profile`` whole. Counters, budgets, remembered conversations
+and the script's process belong to the tenant and outlive a reload.
 """
 
 from __future__ import annotations
@@ -112,7 +112,6 @@ class Tenant:
     def facts(
         self,
         view: RequestView,
-        *,
         headers: CIMultiDictProxy[str],
         key: ClientKey | None,
         summaries: PieceSummaries,
@@ -150,7 +149,7 @@ class Tenant:
         return await self.script.ask(facts.for_script(), config)
 
     def catalog(self, model: str, api: str) -> list[str]:
-        """Providers with a usable key whose price list has the model: those speaking ``api`` first, else in catalog order."""
+        """Providers with a usable key that list the model: those speaking ``api`` first, else in catalog order."""
         able = [
             provider
             for provider in self.profile.providers.values()

@@ -1,7 +1,7 @@
 """All profiles of the server: found in a folder, loaded, watched, and swapped whole when their files change.
 
-A profile whose new version is wrong keeps its last good one, and the problems are shown; one that was never right is down
-alone. Nothing here holds a request up: files are read in a thread, and a swap is one assignment.
+A profile whose new version is wrong keeps its last good one, and the problems are shown; one that was never right is
+down alone. Nothing here holds a request up: files are read in a thread, and a swap is one assignment.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Calling a provider: one aiohttp session for all, foreign exceptions turned into ``UpstreamError`` here and nowhere else.
+"""Calling a provider: one aiohttp session for all; foreign exceptions become ``UpstreamError`` here and nowhere else.
 
-A reply is handed out when its head is there; its body is read by whoever relays it, and closing it cancels the call at once.
+A reply is handed out when its head is there; its body is read by whoever relays it, and closing it cancels the call at
+once.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Call:
 
 
 class UpstreamReply:
-    """A reply whose head has arrived. Use as a context manager: leaving it closes the call unless the body was read whole."""
+    """A reply whose head has arrived. As a context manager it closes the call unless the body was read whole."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

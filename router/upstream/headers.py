@@ -1,7 +1,7 @@
 """Which headers cross the router, each way. Both ways by allowlist: what isn't named here stays where it is.
 
-So a client's cookies, its router key and its network's forwarding headers never reach a provider, and a provider's cookies,
-organisation ids and framing never reach a client.
+So a client's cookies, its router key and its network's forwarding headers never reach a provider, and a provider's
+cookies, organisation ids and framing never reach a client.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REPLY_NAMES = frozenset(
 )
 _REPLY_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
 
-# Where clients put credentials. The first that holds a router key is ours; any of them may hold a provider's credential.
+# Where clients put credentials. The first that holds a router key is ours; any may hold a provider's credential.
 CREDENTIAL_HEADERS = ("x-router-key", "x-api-key", "authorization", "x-goog-api-key")
 
 _request_cache: dict[str, bool] = {}

@@ -1,0 +1,159 @@
+"""The books of one exchange: one row for the request, one for each call, opened before the call and settled once.
+
+Settling has two halves. When the end of the answer is in sight, ``settle`` commits before the client may see it.
+Whatever else happens, ``close`` settles what is still open, without waiting, so that nothing can interrupt it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from router.errors import Unavailable
+from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
+from router.ledger.writing import Begin, Settle
+from router.profile.profile import Profile
+from router.providers.provider import Provider
+from router.server.pricing import price_attempt
+from router.server.request_log import request_line
+from router.server.services import Services
+from router.server.tenant import Tenant
+from router.wire.codec import ReplyFacts
+
+SETTLE_WAIT_S = 0.25  # how long the end of an answer waits for its commit before the spill file is used
+RECORD_WAIT_S = 2.0  # likewise for the row before the call
+
+# Outcomes after which the provider may have worked on, and charged, although the answer never arrived whole.
+_MAYBE_BILLED: frozenset[Outcome] = frozenset({"client-gone", "partial", "drained"})
+
+
+class Account:
+    """What will stand in the ledger about one exchange."""
+
+    def __init__(self, services: Services, tenant: Tenant, profile: Profile) -> None:
+        self.intent: Intent | None = None
+        self.attempt: AttemptRecord | None = None
+        self.settled = False
+        self.reply = ReplyFacts()
+        self.first_byte_ms: float | None = None
+        self.subscription_login = False  # the client's own login to a subscription was passed through
+        self._services = services
+        self._tenant = tenant
+        self._profile = profile
+        self._provider: Provider | None = None
+        self._started = time.monotonic()
+        self._called = self._started
+        self._outcome: Outcome = "client-gone"  # until something better is known
+        self._status: int | None = None
+        self._error_class: str | None = None
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def open(self, intent: Intent) -> None:
+        """The row of a request that no provider is called for."""
+        self.intent = intent
+        self._services.ledger.put(Begin(intent))
+
+    async def begin(self, intent: Intent, attempt: AttemptRecord, provider: Provider) -> None:
+        """Commit the rows of a request and its call before the call is made.
+
+        Raises Unavailable where the ledger can't be written and the profile serves nothing unrecorded.
+        """
+        self.intent, self.attempt, self._provider = intent, attempt, provider
+        ledger = self._services.ledger
+        committed = ledger.put(Begin(intent, attempt))
+        refuse = self._profile.ledger_on_error == "refuse"
+        if ledger.failing is None or refuse:
+            try:
+                async with asyncio.timeout(RECORD_WAIT_S):
+                    await committed
+            except TimeoutError as error:
+                if refuse:
+                    self.attempt = None  # no call is made
+                    raise Unavailable(
+                        "the ledger can't be written, and this profile serves nothing unrecorded"
+                    ) from error
+        self._called = time.monotonic()
+
+    @property
+    def since_call_s(self) -> float:
+        """Seconds since the call began."""
+        return time.monotonic() - self._called
+
+    def mark_first_byte(self) -> None:
+        """The reply has begun to arrive."""
+        if self.first_byte_ms is None:
+            self.first_byte_ms = self.since_call_s * 1000
+
+    # --- settling -------------------------------------------------------------------------------------------------
+
+    def finish(self, outcome: Outcome, status: int | None, error_class: str | None = None) -> None:
+        """Note how it ended. After settling it changes nothing: what happens behind the end is nobody's business."""
+        self._outcome, self._status, self._error_class = outcome, status, error_class
+
+    async def settle(self) -> None:
+        """Commit how it ended, before the client sees the end. A slow disk delays that by 250 ms at most."""
+        record = self._settlement()
+        if record is None:
+            return
+        committed = self._put(record)
+        try:
+            async with asyncio.timeout(SETTLE_WAIT_S):
+                await committed
+        except TimeoutError:
+            self._services.ledger.spill(record)
+
+    def close(self, *, drained: bool) -> None:
+        """Settle what isn't settled, without waiting."""
+        if drained and self._outcome == "client-gone":
+            self._outcome = "drained"
+        record = self._settlement()
+        if record is not None:
+            self._put(record)
+
+    def _put(self, record: Settle) -> asyncio.Future[None]:
+        assert self.intent is not None
+        committed = self._services.ledger.put(record)
+        self._tenant.note(self.intent, record.settlement, response_id=self.reply.response_id)
+        self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
+        return committed
+
+    def _settlement(self) -> Settle | None:
+        if self.settled or self.intent is None:
+            return None
+        self.settled = True
+        now = time.monotonic()
+        intent, attempt = self.intent, self.attempt
+        settlement = Settlement(
+            intent.id,
+            self._outcome,
+            self._status,
+            self._error_class,
+            first_byte_ms=self.first_byte_ms,
+            duration_ms=(now - self._started) * 1000,
+        )
+        if attempt is None or self._provider is None:
+            return Settle(settlement)
+        attempt.error_class = self._error_class
+        attempt.duration_ms = (now - self._called) * 1000
+        attempt.first_byte_ms = self.first_byte_ms
+        attempt.usage, attempt.usage_raw = self.reply.usage, self.reply.usage_raw
+        attempt.response_id = self.reply.response_id if intent.api == "openai-responses" else None
+        attempt.maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
+        if intent.kind == "count":
+            attempt.cost_nano_usd = attempt.list_nano_usd = 0  # counting is free at every provider
+        else:
+            price_attempt(
+                attempt,
+                self._profile,
+                self._provider,
+                self._services.prices,
+                served_model=self.reply.model,
+                subscription_login=self.subscription_login,
+            )
+        settlement.usage = attempt.usage
+        settlement.cost_nano_usd, settlement.list_nano_usd = attempt.cost_nano_usd, attempt.list_nano_usd
+        settlement.price_source = attempt.price_source
+        settlement.provider, settlement.model = attempt.provider, attempt.model
+        settlement.attempts = 1
+        return Settle(settlement, (attempt,))
