@@ -85,7 +85,9 @@ def _reporting(home: Path, rows: int) -> list[Row]:
     env = environment(ROUTER_HOME=str(home))
 
     def run_command() -> None:
-        subprocess.run(command, env=env, capture_output=True, check=True)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"router {' '.join(command[3:])} failed:\n{done.stderr}")
 
     name = f"usage --by-rule on {rows:,} requests"
     everything = median_ms(lambda: reader.by_rule(profile), repeats=5)
