@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from router.errors import ConfigError
 from router.profile.document import Document
 from router.profile.files import Unreadable, read_text
+from router.profile.inactive import INACTIVE_IN_HOME, inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, shown
 from router.profile.providers_schema import read_providers
@@ -155,7 +156,7 @@ class Home:
         return providers, _errors(problems)
 
     def problems(self) -> tuple[Problem, ...]:
-        """Everything there is to say about the home's own files, warnings too."""
+        """Everything there is to say about the home's own files, warnings too; to be shown once at the start."""
         _, problems = self._read(self.server_file, read_server_file, HomeSettings())
         _, errors = self.catalog()
         return (*self._mode_problems(), *problems, *errors)
@@ -215,6 +216,7 @@ def read_server_file(document: Document) -> HomeSettings:
             server.error(key, f"needs {other} beside it")
     for table in (server, network, root):
         table.finish()
+    inactive_keys(document, INACTIVE_IN_HOME)
     return settings
 
 

@@ -72,10 +72,20 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
     ),
 )
 
+INACTIVE_IN_HOME: Final[tuple[Inactive, ...]] = (
+    Inactive(("server", "port-range"), instead="automatic ports are taken from 8081-8180"),
+    Inactive(("server", "restart-grace")),
+    Inactive(("server", "tls-cert"), instead="the server speaks plain HTTP"),
+    Inactive(("server", "tls-key")),
+    Inactive(("network",)),
+    Inactive(("helper",), instead="nothing is started"),
+)
+"""The same of ``router.toml``."""
 
-def inactive_keys(document: Document) -> None:
+
+def inactive_keys(document: Document, rows: tuple[Inactive, ...] = INACTIVE) -> None:
     """A warning for each key of a file that is valid but does nothing yet."""
-    for row in INACTIVE:
+    for row in rows:
         for path, value in _found(document.values, row.key, ()):
             if not row.fine(value):
                 document.warn(path, row.message)

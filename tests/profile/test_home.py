@@ -170,6 +170,16 @@ def test_a_settings_file_that_is_no_file_is_told(home: Home) -> None:
     assert [str(problem) for problem in home.settings()[1]] == ["router.toml: is not a regular file"]
 
 
+def test_settings_without_effect_are_warned_of_and_no_errors(home: Home) -> None:
+    home.server_file.write_text(FULL)
+    assert home.settings()[1] == ()
+    said = [(problem.line, problem.path, problem.severity) for problem in home.problems()]
+    assert (12, "server.tls-cert", "warning") in said
+    assert {path for _, path, _ in said} == {
+        "server.port-range", "server.restart-grace", "server.tls-cert", "server.tls-key", "network", "helper",
+    }  # fmt: skip
+
+
 def test_a_home_open_to_others_is_warned_of(home: Home) -> None:
     home.path.chmod(0o755)
     (problem,) = home.problems()
