@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import ssl
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from router.errors import UpstreamError
 from router.health import classes
 
 READ_BUFFER = 2**16
+LARGE_BODY = 2**19  # bodies beyond this are written piece by piece, so that others get their turn in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Upstream:
                 response = await self._session.request(
                     call.method,
                     _url(call.url),
-                    data=call.body,
+                    data=_payload(call.body),
                     headers=call.headers,
                     allow_redirects=False,
                     timeout=_timeout(call.connect_s),
@@ -132,6 +134,10 @@ class Upstream:
     async def close(self) -> None:
         """Close all pooled connections."""
         await self._session.close()
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    return body if body is None or len(body) <= LARGE_BODY else io.BytesIO(body)
 
 
 def _reason(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import aiohttp
 
 from router.server.app import App, ServeOptions
 
+ALL_FORMATS = ("anthropic-messages", "openai-chat", "openai-responses", "gemini")
 ENVIRON = {"TEST_KEY": "sk-provider-canary-1234", "OTHER_KEY": "sk-other-canary-5678"}
 
 
@@ -67,6 +68,15 @@ def write_profile(home: Path, name: str, text: str, files: Mapping[str, str] | N
     return folder
 
 
+def write_providers(home: Path, urls: Mapping[str, str], *, more: str = "") -> None:
+    """A ``providers.toml`` that points shipped or new providers at these addresses, speaking every format."""
+    tables = [
+        f'[{name}]\nbase-url = "{url}"\nformats = {list(ALL_FORMATS)}\napi-key = "env:TEST_KEY"\n{more}'
+        for name, url in urls.items()
+    ]
+    (home / "providers.toml").write_text("\n".join(tables))
+
+
 @contextlib.asynccontextmanager
 async def serving(
     home: Path,
@@ -74,10 +84,13 @@ async def serving(
     *,
     environ: Mapping[str, str] = ENVIRON,
     settings: str = "",
+    providers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
-    """A router on a free port with these profiles (name to routing.toml)."""
+    """A router on a free port with these profiles (name to routing.toml); ``providers`` are names with base URLs."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if providers:
+        write_providers(home, providers)
     if settings:
         (home / "router.toml").write_text(settings)
     for name, text in (profiles or {}).items():
