@@ -1,0 +1,205 @@
+"""``router check``: every problem of every file, and the tests that the rules carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import click
+
+from router.cli import output
+from router.cli.asked import Asked, Asker, read_file, read_object
+from router.cli.complete import profile_names
+from router.cli.places import Places, examples, json_option, places_options
+from router.errors import ConfigError, RouterError
+from router.profile.problems import Problem
+from router.profile.profile import Profile, RouteTest
+from router.profile.watch import MAIN
+from router.providers.addresses import endpoint_url
+from router.providers.provider import Provider
+from router.routing.facts import Facts
+from router.routing.labels import header_form
+from router.routing.rules import RouteDecision, decide
+from router.wire.request import Api
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """A ``[[test]]`` and what came of it; ``problem`` None: as expected."""
+
+    name: str
+    line: int | None
+    got_rule: str | None
+    got_target: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """All there is to say about one profile."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    tests: tuple[_Tested, ...] = ()
+    profile: Profile | None = None
+
+    @property
+    def failed(self) -> bool:
+        return any(p.severity == "error" for p in self.problems) or any(t.problem is not None for t in self.tests)
+
+
+@click.command(
+    "check",
+    epilog=examples("router check", "router check work -v", "router check --profiles ./profiles --json"),
+)
+@click.argument("name", required=False, shell_complete=profile_names)
+@click.option("--verbose", "-v", is_flag=True, help="Print each target's address in each wire format, too.")
+@json_option
+@places_options
+def command(places: Places, name: str | None, verbose: bool, as_json: bool) -> None:
+    """Show every problem of the home's and the profiles' files, and run their [[test]] entries.
+
+    The exit status is 2 if there is an error or a failed test. Warnings don't change it.
+    """
+    home = places.home.problems()
+    if name is not None and name not in places.found:
+        raise ConfigError(places.unknown(name, places.found))
+    broken = any(problem.severity == "error" for problem in home)
+    names = [] if broken else [name] if name is not None else list(places.found)
+    checked = [_check(places, each) for each in names]
+    failed = broken or any(each.failed for each in checked)
+    if as_json:
+        output.show_json(
+            {
+                "ok": not failed,
+                "problems": [_problem_json(problem) for problem in home],
+                "profiles": [_json(each) for each in checked],
+            }
+        )
+    else:
+        for problem in home:
+            _show_problem(problem)
+        for each in checked:
+            _show(each, places.folder.name, verbose)
+        _summary(places, home, checked, broken)
+    if failed:
+        raise click.exceptions.Exit(2)
+
+
+def _check(places: Places, name: str) -> _Checked:
+    loaded = places.load(name)
+    if loaded.profile is None:
+        return _Checked(name, loaded.problems)
+    asker = Asker(places, loaded.profile) if loaded.profile.tests else None
+    tests = tuple(_run(asker, test) for test in loaded.profile.tests) if asker is not None else ()
+    return _Checked(name, loaded.problems, tests, loaded.profile)
+
+
+def _run(asker: Asker, test: RouteTest) -> _Tested:
+    """Decide as the server does, but without asking a script: it may look at anything."""
+    profile = asker.profile
+    try:
+        decision = decide(profile.routes, _facts(asker, test), catalog=asker.tenant.catalog)
+    except RouterError as error:
+        return _Tested(test.name, test.line, None, None, str(error))
+    target = str(decision.candidates[0])
+    return _Tested(test.name, test.line, decision.rule.label, target, _difference(test, decision, target))
+
+
+def _facts(asker: Asker, test: RouteTest) -> Facts:
+    if test.request is None:
+        return asker.described(test.facts)
+    asked: Asked
+    if isinstance(test.request, str):
+        asked = read_file(asker.profile.directory / test.request, api=None, headers={})
+    else:
+        asked = read_object(test.request, "request")
+    return asker.facts(asked)
+
+
+def _difference(test: RouteTest, decision: RouteDecision, target: str) -> str | None:
+    rule = decision.rule
+    names = {rule.label, rule.name, header_form(rule.label)}
+    if test.expect_rule is not None and test.expect_rule not in names:
+        return f'expected the rule "{test.expect_rule}", got "{rule.label}"'
+    if test.expect_target is not None and test.expect_target not in (target, decision.candidates[0].provider):
+        return f"expected the target {test.expect_target}, got {target}"
+    return None
+
+
+def _show(checked: _Checked, folder: str, verbose: bool) -> None:
+    for problem in checked.problems:
+        _show_problem(problem)
+    for test in checked.tests:
+        if test.problem is not None:
+            line = "" if test.line is None else f":{test.line}"
+            _echo(f'{folder}/{checked.name}/{MAIN}{line}: [[test]] "{test.name}": {test.problem}', "red")
+    if verbose and checked.profile is not None:
+        click.secho(f"{checked.name}:", bold=True)
+        for provider, urls in _urls(checked.profile).items():
+            for api, url in urls.items():
+                click.echo(f"  {provider}  {api}  {url}")
+
+
+def _urls(profile: Profile) -> Mapping[str, Mapping[str, str]]:
+    """The addresses of the providers that the profile's rules name, in each wire format they speak."""
+    routes = profile.routes
+    rules = [*routes.rules, *routes.aliases.values(), *routes.concept_routes]
+    rules += [routes.default] if routes.default is not None else []
+    used = dict.fromkeys(target.provider for rule in rules for target in (*rule.targets, *rule.fallback))
+    return {
+        name: {str(api): _url(profile.providers[name], api) for api in profile.providers[name].formats}
+        for name in used
+        if name in profile.providers
+    }
+
+
+def _url(provider: Provider, api: Api) -> str:
+    """The whole address of a request, or the base where a part of it is still to be filled in."""
+    try:
+        return endpoint_url(provider, api, model="MODEL")
+    except RouterError:
+        return provider.base_urls[api]
+
+
+def _show_problem(problem: Problem) -> None:
+    if problem.severity == "error":
+        _echo(str(problem), "red")
+    else:
+        _echo(f"warning: {problem}", "yellow")
+
+
+def _echo(text: str, colour: str) -> None:
+    for number, line in enumerate(output.wrap(text, 2)):
+        click.secho(line if number == 0 else f"  {line}", fg=colour)
+
+
+def _summary(places: Places, home: tuple[Problem, ...], checked: list[_Checked], broken: bool) -> None:
+    problems = [*home, *(problem for each in checked for problem in each.problems)]
+    errors = sum(problem.severity == "error" for problem in problems)
+    tests = [test for each in checked for test in each.tests]
+    failed = sum(test.problem is not None for test in tests)
+    if broken:
+        click.echo("The profiles were not looked at: put the home's own files right first.")
+    elif not checked:
+        click.echo(f"There is no profile in {places.folder} yet; make one with `router init`.")
+    parts = [output.plural(len(checked), "profile"), output.plural(errors, "error")]
+    parts.append(output.plural(len(problems) - errors, "warning"))
+    if tests:
+        parts.append(f"{output.plural(len(tests), 'test')}, {failed} failed")
+    click.secho(", ".join(parts), bold=True)
+
+
+def _problem_json(problem: Problem) -> dict[str, object]:
+    return asdict(problem) | {"text": str(problem)}
+
+
+def _json(checked: _Checked) -> dict[str, object]:
+    return {
+        "profile": checked.name,
+        "ok": not checked.failed,
+        "file_hash": checked.profile.file_hash if checked.profile is not None else None,
+        "problems": [_problem_json(problem) for problem in checked.problems],
+        "tests": [asdict(test) | {"passed": test.problem is None} for test in checked.tests],
+        "urls": _urls(checked.profile) if checked.profile is not None else {},
+    }

@@ -1,0 +1,84 @@
+"""``router serve``: the server in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from router.cli.places import DEFAULT_HOME, examples
+
+if TYPE_CHECKING:
+    from router.server.app import App
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command(
+    "serve",
+    epilog=examples(
+        "router serve",
+        "router serve --port 9000",
+        "router serve --profiles ./profiles",
+        "router serve --demo",
+    ),
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="ROUTER_HOME",
+    default=DEFAULT_HOME,
+    show_default=True,
+    help="The router's folder (ROUTER_HOME).",
+)
+@click.option(
+    "--profiles",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Serve this folder's profiles instead of the home's.",
+)
+@click.option("--host", envvar="ROUTER_HOST", help="Address to listen on (ROUTER_HOST).  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    envvar="ROUTER_PORT",
+    help="Port to listen on (ROUTER_PORT); 0 takes a free one.  [default: 8080]",
+)
+@click.option("--log-level", type=click.Choice(LEVELS), help="How much to print.  [default: info]")
+@click.option("--demo", is_flag=True, help="Serve the shipped demo profile: no keys, no network.")
+def command(
+    home: Path, profiles: Path | None, host: str | None, port: int | None, log_level: str | None, demo: bool
+) -> None:
+    """Run the server in the foreground until Ctrl-C.
+
+    Profiles are read from the home and watched: a change is checked and swapped in whole. The server goes on with the
+    last good version of a file that became wrong.
+    """
+    from router.server.app import ServeOptions, run
+
+    options = ServeOptions(
+        home.expanduser(), profiles=profiles, host=host or None, port=port, log_level=log_level, demo=demo
+    )
+    status = run(options, on_ready=_greet)
+    if status:
+        raise click.exceptions.Exit(status)
+
+
+def _greet(app: App) -> None:
+    """Say where the profiles are and how an agent is pointed at one."""
+    status = app.status()
+    profiles = [each for each in status["profiles"] if "base_url" in each]
+    click.echo(f"router {status['version']} on {status['base_url']}, home {status['home']}")
+    for each in profiles:
+        own_port = f" and port {each['port']}" if each.get("port") else ""
+        click.echo(f"  {each['profile']:<16} {each['base_url']}{own_port}")
+    for each in status["profiles"]:
+        for problem in each["problems"]:
+            click.secho(f"  {problem}", fg="red")
+    if profiles:
+        base = profiles[0]["base_url"]
+        click.echo("Point an agent at a profile, for example:")
+        click.echo(f"  ANTHROPIC_BASE_URL={base} claude")
+        click.echo(f"  OPENAI_BASE_URL={base}/v1 your-agent")
+    elif not status["profiles"]:
+        click.echo("There is no profile yet. In another terminal: router init work -p anthropic")
