@@ -21,7 +21,7 @@ from router.profile.problems import Problem, Severity, shown, suggestion
 from router.profile.profile import Profile
 from router.profile.review import KnownModel, review, usability
 from router.profile.schema import read_document
-from router.profile.watch import DOTENV, MAIN, concept_files
+from router.profile.watch import CONCEPTS, DOTENV, MAIN, MOST_CONCEPTS, concept_files
 from router.providers.provider import Provider
 from router.routing.concepts import Concept, parse_concept
 from router.routing.rules import RouteTable
@@ -148,11 +148,19 @@ class _Folder:
 
     def concepts(self) -> tuple[Concept, ...]:
         found = []
+        folder = self.directory / CONCEPTS
+        if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            self.add(CONCEPTS, None, "can't be read")
         for path in concept_files(self.directory):
+            if not path.name.isprintable():  # it becomes a label in logs and reports
+                self.add(CONCEPTS, None, f"a file's name isn't ordinary text: {path.name!a}")
+                continue
             name = f"concepts/{path.name}"
             text = self.read(name)
             if text is not None:
                 found.append(parse_concept(path.stem, text, partial(self.add, name)))
+        if len(found) == MOST_CONCEPTS:
+            self.add(CONCEPTS, None, f"only the first {MOST_CONCEPTS} concepts are read", "warning")
         return tuple(found)
 
     def check_routes(self, concepts: tuple[Concept, ...], providers: Mapping[str, Provider]) -> None:

@@ -16,7 +16,7 @@ from router.profile.overrides_schema import Overrides, read_overrides
 from router.profile.problems import shown
 from router.profile.profile import Budget, Cascade
 from router.profile.settings_schema import STICKY, STRATEGIES
-from router.profile.table import Table
+from router.profile.table import Table, is_ordinary
 from router.profile.targets import (
     Expansion,
     Names,
@@ -87,6 +87,8 @@ def read_aliases(root: Table, names: Names) -> dict[str, Draft]:
         if len(drafts) == _MOST_RULES:
             aliases.error(name, f"is one alias too many: {_MOST_RULES} are possible")
             break
+        if not is_ordinary(name):
+            aliases.error(name, "an alias' name must be one line of ordinary text")
         path = (*aliases.path, name)
         if isinstance(value, dict):
             drafts[name] = _read(Table(aliases.document, path, value), "alias", names, name=name)

@@ -24,7 +24,8 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604
 _TEN_YEARS_S = 3650 * 86400.0
 _SIZE = re.compile(r"(\d{1,12})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)")
 _UNIT_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# Control characters, line ends of all kinds, and marks that turn the direction of the text around them.
+_NOT_ORDINARY = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _LONGEST_TEXT = 2000
 _LARGEST_WHOLE = 10**12
 
@@ -36,6 +37,11 @@ def duration_s(text: str) -> float | None:
         return None
     seconds = float(match[1]) * _UNIT_S[match[2]]
     return seconds if seconds <= _TEN_YEARS_S else None
+
+
+def is_ordinary(text: str) -> bool:
+    """Whether a name or a sentence can stand in a log or a terminal as it is: one line, no control characters."""
+    return bool(text.strip()) and len(text) <= _LONGEST_TEXT and not _NOT_ORDINARY.search(text)
 
 
 class Table:
@@ -214,7 +220,7 @@ class Table:
             self.document.error(path, f"expected a string, got {shown(value)}")
         elif not value.strip():
             self.document.error(path, "expected a string, got an empty one")
-        elif len(value) > _LONGEST_TEXT or _CONTROL.search(value):
+        elif not is_ordinary(value):
             self.document.error(path, "expected one line of ordinary text")
         else:
             return value

@@ -84,6 +84,8 @@ BROKEN = [
     ("an alias of itself", '[aliases]\na = "a"\n', 2, "goes in a circle: a → a"),
     ("aliases in a circle", '[aliases]\na = "b"\nb = { target = "c" }\nc = "a"\n', 4, "circle: a → b → c → a"),
     ("an endless chain", "[aliases]\n" + "".join(f'a{n} = "a{n + 1}"\n' for n in range(40)) + 'a40 = "groq/x"\n', 22, "through more than 20"),
+    ("an alias over two lines", '[aliases]\n"a\\nb" = "groq/x"\n', 2, "one line of ordinary text"),
+    ("a name that turns the text around", RULE + 'name = "a\\u202eb"\n', 4, "one line of ordinary text"),
     ("two rules of one name", RULE + 'name = "x"\n' + RULE + 'name = "x"\n', 8, '"x" is already the rule of line 1'),
     ("a literal key", '[providers.groq]\napi-key = "gsk_abcdefghijklmnop1234567"\n', 2, "expected a reference to a key"),
     ("a literal key in a list", '[providers.groq]\napi-keys = [\n "env:A",\n "gsk_x",\n]\n', 4, "a reference to a key"),

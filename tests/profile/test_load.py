@@ -166,6 +166,20 @@ def test_a_concepts_problems_have_their_own_file_and_line(load: Load) -> None:
     assert said[1].startswith("profiles/work/concepts/budget.md:4: priority:: expected a whole number from 0 to 100")
 
 
+def test_a_concept_whose_name_could_garble_a_log_is_refused(load: Load) -> None:
+    loaded = load(DEFAULT, {"concepts/a\nb.md": "synonyms:: x\n", "concepts/\udcff.md": "synonyms:: x\n"})
+    assert [problem.message for problem in loaded.errors] == [
+        "a file's name isn't ordinary text: 'a\\nb.md'",
+        "a file's name isn't ordinary text: '\\udcff.md'",
+    ]
+
+
+def test_a_concepts_folder_that_cannot_be_read_is_told(load: Load, tmp_path: Path) -> None:
+    load(DEFAULT)
+    (tmp_path / "profiles/work/concepts").symlink_to("concepts")
+    assert [str(problem) for problem in load(DEFAULT).errors] == ["profiles/work/concepts: can't be read"]
+
+
 def test_the_script_must_be_ones_own(load: Load, tmp_path: Path) -> None:
     text = '[routing]\nscript = "route.py"\n'
     assert [str(problem) for problem in load(text).errors] == [
