@@ -1,4 +1,4 @@
-"""The first rules file, verbatim, against every kind of request: the server does what ``decide`` and ``explain`` say."""
+"""The first rules file against every kind of request: the server does what ``decide`` and ``explain`` say."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def answer(request: Received) -> Iterable[Step]:
     path = request.path.partition("?")[0]
     body: dict[str, Any] = request.json if request.body else {}
     model = body.get("model", path.rpartition("/")[2].partition(":")[0])
-    if path.endswith("/messages/count_tokens") or path.endswith("/responses/input_tokens"):
+    if path.endswith(("/messages/count_tokens", "/responses/input_tokens")):
         return whole({"object": "response.input_tokens", "input_tokens": 42})
     if path.endswith(":countTokens"):
         return whole({"totalTokens": 42})

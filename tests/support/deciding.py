@@ -18,7 +18,7 @@ from router.wire.formats import CODECS
 
 
 def decided(profile: Profile, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[RouteDecision, Explanation]:
-    """The decision by ``decide`` and by ``explain``, each from facts of its own. ``path`` is below the profile's base."""
+    """The decision by ``decide`` and by ``explain``, each from facts of its own; ``path`` is below the profile."""
     endpoint = resolve(path.partition("?")[0], prefixed=False)
     assert endpoint.api is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -35,8 +36,6 @@ class Running:
 
     async def flush(self) -> None:
         """Wait until nothing is under way and every record is in the database."""
-        import asyncio
-
         while self.app.services.active or self.app.services.annotator.waiting or self.app.ledger.waiting:
             await asyncio.sleep(0.002)
         await self.app.ledger.run(lambda connection: None)

@@ -1,0 +1,115 @@
+"""What must hold after every fault, whatever it was.
+
+``aftermath`` wraps one exchange: behind it there is exactly one more settled row, exactly one more settled row for each
+call that was made, nothing under way, no task left over, and no connection to a provider still in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.provider import FakeProvider
+from tests.support.serving import Running, read_rows
+
+SOON_S = 2.0
+
+# Tasks that live as long as a connection or as a test's own helpers, and so may come and go.
+_LASTING = ("RequestHandler.start", "FakeProvider._serve", "FakeProvider._play", "_watch", "Watchdog", "RawClient")
+
+
+@dataclass
+class Aftermath:
+    """Filled in when the exchange is over."""
+
+    row: dict[str, Any] = field(default_factory=dict)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def attempt(self) -> dict[str, Any]:
+        [attempt] = self.attempts
+        return attempt
+
+    @property
+    def told(self) -> tuple[str, str | None]:
+        """Outcome and error class."""
+        return self.row["outcome"], self.row["error_class"]
+
+
+@contextlib.asynccontextmanager
+async def aftermath(router: Running, *providers: FakeProvider) -> AsyncIterator[Aftermath]:
+    """One exchange happens inside. Calls are counted at the providers, not in the ledger."""
+    known = {row["id"] for row in await router.rows()}
+    calls = sum(len(provider.requests) for provider in providers)
+    tasks = asyncio.all_tasks()
+    after = Aftermath()
+    yield after
+    await at_rest(router, tasks)
+    made = sum(len(provider.requests) for provider in providers) - calls
+    rows = [row for row in await router.rows() if row["id"] not in known]
+    assert len(rows) == 1, f"one request has {len(rows)} rows"
+    after.row = rows[0]
+    assert after.row["state"] == "settled"
+    assert after.row["outcome"] is not None
+    after.attempts = await router.rows("attempts", f"request_id = '{after.row['id']}'")
+    assert len(after.attempts) == made == after.row["attempts"], f"{made} calls, {len(after.attempts)} rows"
+    assert {attempt["state"] for attempt in after.attempts} <= {"settled"}
+    check_books(router)
+
+
+@contextlib.asynccontextmanager
+async def nothing_recorded(router: Running, *providers: FakeProvider) -> AsyncIterator[None]:
+    """What happens inside leaves no row, makes no call, and leaves nothing under way."""
+    known = len(await router.rows())
+    calls = sum(len(provider.requests) for provider in providers)
+    tasks = asyncio.all_tasks()
+    yield
+    await at_rest(router, tasks)
+    assert len(await router.rows()) == known
+    assert sum(len(provider.requests) for provider in providers) == calls
+
+
+async def at_rest(router: Running, before: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait until nothing is under way any more; fail when something stays."""
+    services = router.app.services
+
+    def still() -> list[object]:
+        return [*services.active, *_leased(router), *_strays(before)]
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SOON_S):
+            while still():
+                await asyncio.sleep(0.002)
+    assert not services.active, "an exchange is still under way"
+    assert not _leased(router), "a connection to a provider is still in use"
+    assert not _strays(before), "a task is left over"
+    assert services.idle.is_set()
+
+
+def check_books(router: Running) -> None:
+    """The sums agree with the rows they are made of, and nothing was lost."""
+    database = router.app.home.database
+    assert router.app.ledger.lost == 0
+    rows = read_rows(database, where="state = 'settled'")
+    for table in ("rollup", "rollup_day"):
+        sums = read_rows(database, table)
+        assert sum(line["requests"] for line in sums) == len(rows), table
+        assert sum(line["cost_nano_usd"] for line in sums) == sum(row["cost_nano_usd"] or 0 for row in rows), table
+
+
+def _leased(router: Running) -> list[object]:
+    connector = router.app.services.upstream._session.connector
+    assert connector is not None
+    return list(connector._acquired)
+
+
+def _strays(before: Iterable[asyncio.Task[Any]]) -> list[object]:
+    lasting = {*before, asyncio.current_task()}
+    return [
+        task
+        for task in asyncio.all_tasks() - lasting
+        if getattr(task.get_coro(), "__qualname__", "").rpartition("<locals>.")[2] not in _LASTING
+    ]
