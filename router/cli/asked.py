@@ -50,11 +50,9 @@ def read_file(path: Path, *, api: Api | None, headers: Mapping[str, str], model:
     Raises ConfigError.
     """
     try:
-        content = json.loads(read_text(path))
+        content = _parsed(read_text(path), str(path))
     except Unreadable as error:
         raise ConfigError(f"{path} {error}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path} isn't JSON: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no JSON object: expected a request's body")
     return read_object(content, str(path), api=api, headers=headers, model=model)
@@ -76,7 +74,7 @@ def read_object(
         given = content.get("headers") or {}
         sent.extend(given.items() if isinstance(given, Mapping) else given)
         if isinstance(body, str):
-            body = json.loads(body)
+            body = _parsed(body, f"the body in {what}")
         if not isinstance(body, Mapping):
             raise ConfigError(f"{what} is a captured request without a body")
         endpoint = resolve(path.partition("?")[0], prefixed=True)
@@ -86,6 +84,13 @@ def read_object(
         sent[name] = value
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return Asked(api or guess_api(body, what), raw, sent, url_model, stream)
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{what} isn't JSON: {error}") from None
 
 
 def guess_api(body: Mapping[str, Any], what: str) -> Api:
@@ -157,4 +162,4 @@ class Asker:
         try:
             return await self.tenant.ask_script(facts)
         finally:
-            script.close()
+            await script.end()

@@ -56,7 +56,7 @@ class Table:
 
     def rule(self) -> str:
         """The line above a total, a little longer than the table."""
-        return "─" * (self._ends()[-1] + 2)
+        return "─" * min(self._ends()[-1] + 2, terminal_width() or 1_000_000)
 
     def _ends(self) -> list[int]:
         """Where each kept column ends."""

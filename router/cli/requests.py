@@ -67,7 +67,7 @@ def command() -> None:
     """
 
 
-@command.command("list", epilog=examples("router requests work -f", "router requests --failed"))
+@command.command("list", epilog=examples("router requests work -f", "router requests list work --failed"))
 @click.argument("name", required=False, shell_complete=profile_names)
 @click.option("--follow", "-f", is_flag=True, help="Go on with new requests as they end, until Ctrl-C.")
 @click.option("--rule", shell_complete=rule_labels, help="Only those this rule took, by its label.")

@@ -63,6 +63,13 @@ class Script:
                 self._process.kill()
             self._process = None
 
+    async def end(self) -> None:
+        """End the process and wait until nothing is left of it."""
+        process = self._process
+        self.close()
+        if process is not None:
+            await process.communicate()
+
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

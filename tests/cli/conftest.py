@@ -1,0 +1,167 @@
+"""A home with a profile and a ledger, and a way to run commands on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from router.cli import output
+from router.cli.main import cli
+from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
+from router.ledger.migrations import MIGRATIONS
+from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
+from router.profile.home import Home
+from router.wire.usage import Usage
+
+Run = Callable[..., Result]
+
+FIRST_FILE = """\
+[[rule]]
+match = { tool-use = true }
+to = "anthropic"
+model = "claude-sonnet-4-5"
+
+[[rule]]
+match = { input-tokens-lt = 2000 }
+to = "groq"
+model = "llama-3.3-70b-versatile"
+
+[[rule]]
+match = { input-tokens-gt = 100000 }
+to = "anthropic"
+model = "claude-sonnet-4-5" # long context
+
+[default]
+to = "anthropic"
+model = "claude-haiku-4-5"
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key of whoever runs the tests."""
+    import os
+
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_TOKEN")) or name.startswith("ROUTER_") or name in ("NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with the profile ``work``."""
+    made = Home(tmp_path / "home")
+    made.create()
+    add_profile(made, "work", FIRST_FILE)
+    return made
+
+
+def add_profile(home: Home, name: str, text: str) -> None:
+    folder = home.profiles / name
+    folder.mkdir(mode=0o700)
+    (folder / "routing.toml").write_text(text, "utf-8")
+
+
+@pytest.fixture
+def run(home: Home, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``run("usage", "--json")``: a command on the home."""
+    monkeypatch.setenv("ROUTER_HOME", str(home.path))
+
+    def invoke(*args: str) -> Result:
+        result = CliRunner().invoke(cli, list(args), prog_name="router")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a terminal of 80 columns."""
+    monkeypatch.setattr(output, "terminal_width", lambda: 80)
+
+
+class Book:
+    """Writes requests into the home's ledger."""
+
+    def __init__(self, home: Home) -> None:
+        self._number = 0
+        self.connection = sqlite3.connect(home.database, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = OFF")
+        for migration in MIGRATIONS:
+            self.connection.executescript(migration)
+        self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def add(self, **fields: object) -> str:
+        """One settled request with one call; its id. The fields are those of ``records``."""
+        records = self.records(**fields)  # type: ignore[arg-type]
+        write_records(self.connection, records)
+        assert isinstance(records[0], Begin)
+        return records[0].intent.id
+
+    def finish(self, request_id: str) -> None:
+        """Settle a request that was left open."""
+        write_records(self.connection, [Settle(Settlement(request_id, "ok", 200, attempts=1))])
+
+    def add_many(self, count: int, *, tokens_in: int, tokens_out: int, cost: int, **fields: object) -> None:
+        """``count`` requests with these sums together."""
+        records: list[Record] = []
+        for number in range(count):
+            parts = [each // count + (each % count if number == 0 else 0) for each in (tokens_in, tokens_out, cost)]
+            records += self.records(usage=Usage(parts[0], output=parts[1]), cost=parts[2], **fields)  # type: ignore[arg-type]
+        write_records(self.connection, records)
+
+    def records(
+        self,
+        *,
+        time_ms: int,
+        usage: Usage | None = None,
+        cost: int | None = 0,
+        value: int | None = None,
+        outcome: Outcome = "ok",
+        facts: str | None = None,
+        settled: bool = True,
+        **fields: object,
+    ) -> list[Record]:
+        """What the server would write. ``value`` is the list price where it isn't the cost."""
+        self._number += 1
+        given: dict[str, object] = {
+            "id": f"{time_ms:012x}{self._number:020x}", "kind": "generate", "time_ms": time_ms, "profile": "work",
+            "rule": "default → anthropic", "rule_hash": "none", "file_hash": "f" * 12, "client": "claude-code",
+            "key": None, "tags": None, "conversation": None, "api": "anthropic-messages",
+            "requested_model": "claude-sonnet-4-5", "provider": "anthropic", "model": "claude-haiku-4-5",
+            "stream": True, "reason": "default",
+        }  # fmt: skip
+        intent = Intent(**(given | fields))  # type: ignore[arg-type]
+        worth = cost if value is None else value
+        attempt = AttemptRecord(
+            intent.id, 1, "primary", intent.provider or "", intent.model or "", "env:ANTHROPIC_API_KEY", time_ms, 200,
+            usage=usage, cost_nano_usd=cost, list_nano_usd=worth, duration_ms=1234.0, usage_raw='{"input_tokens": 1}',
+        )  # fmt: skip
+        settlement = Settlement(
+            intent.id, outcome, 200, usage=usage, cost_nano_usd=cost, list_nano_usd=worth, attempts=1,
+            first_byte_ms=321.0, duration_ms=1234.0, price_source="genai-prices 0.2.3",
+        )  # fmt: skip
+        records: list[Record] = [Begin(intent)]
+        if settled:
+            records.append(Settle(settlement, (attempt,)))
+        if facts is not None:
+            records.append(Annotate(intent.id, facts, 1500))
+        return records
+
+
+@pytest.fixture
+def book(home: Home) -> Iterator[Book]:
+    made = Book(home)
+    yield made
+    made.connection.close()
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)

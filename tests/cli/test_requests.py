@@ -1,0 +1,128 @@
+"""``router requests``: lists, follows, and shows one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from router.cli import requests as module
+from router.ledger.reports import PastRequest, Reader
+from router.profile.home import Home
+from router.wire.usage import Usage
+
+NOW = time.time_ns() // 1_000_000
+
+
+def test_the_latest_requests_are_listed_oldest_first(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW - 2000, usage=Usage(1500, output=45), cost=4_200_000, rule="first")
+    book.add(time_ms=NOW - 1000, usage=None, cost=None, rule="second", outcome="upstream-error")
+    lines = run("requests").stdout.splitlines()
+    assert lines[0].split() == "TIME ID PROFILE RULE MODEL OUTCOME TOKENS COST TOOK".split()
+    assert lines[1].split()[2:] == [
+        "work", "first", "claude-sonnet-4-5", "→", "claude-haiku-4-5", "ok", "1.5K", "/", "45", "$0.00420", "1.2s",
+    ]  # fmt: skip
+    assert lines[2].split()[-6:] == ["upstream-error", "?", "/", "?", "?", "1.2s"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rules"),
+    [
+        (("work",), ["a", "b"]),
+        (("other",), ["c"]),
+        (("--failed",), ["b"]),
+        (("--rule", "c"), ["c"]),
+        (("-n", "1"), ["c"]),
+        (("list", "work", "--rule", "a"), ["a"]),
+    ],
+)
+def test_a_profile_a_rule_or_failures_alone(run: Any, book: Any, arguments: tuple[str, ...], rules: list[str]) -> None:
+    book.add(time_ms=NOW - 3, rule="a", rule_hash="1")
+    book.add(time_ms=NOW - 2, rule="b", rule_hash="2", outcome="partial")
+    book.add(time_ms=NOW - 1, rule="c", rule_hash="3", profile="other", outcome="client-gone")
+    found = json.loads(run("requests", *arguments, "--json").stdout)["requests"]
+    assert [request["rule"] for request in found] == rules
+
+
+def test_an_unknown_profile_is_wrong_usage(run: Any, book: Any) -> None:
+    result = run("requests", "wrok")
+    assert result.exit_code == 2
+    assert 'did you mean "work"?' in result.stderr
+
+
+def test_nothing_yet_is_said_beside_the_output(run: Any) -> None:
+    result = run("requests")
+    assert result.exit_code == 0
+    assert "no requests yet" in result.stderr
+
+
+def test_one_request_is_shown_with_its_calls_and_facts(run: Any, book: Any) -> None:
+    request_id = book.add(
+        time_ms=NOW, usage=Usage(1500, 20, output=45), cost=4_200_000, key="alice", tags="ci",
+        facts=json.dumps({"tokens": 1500, "thinking": True, "image": False, "tests": {"latest:cheap": True}}),
+    )  # fmt: skip
+    text = run("requests", "show", request_id[:12]).stdout
+    for part in (
+        request_id,
+        "default → anthropic",
+        "claude-code, key alice, tags ci",
+        "input 1500, cache read 20, output 45 (input estimated at 1500)",
+        "$0.00420 (genai-prices 0.2.3)",
+        "first byte 321ms, in all 1.2s",
+        "anthropic/claude-haiku-4-5",
+        "latest:cheap=yes",
+    ):
+        assert part in text
+    shown = json.loads(run("requests", "show", request_id, "--json").stdout)
+    assert shown["id"] == request_id
+    assert shown["facts"]["tokens"] == 1500
+    assert shown["calls"][0]["role"] == "primary"
+    assert shown["calls"][0]["usage_raw"] == {"input_tokens": 1}
+
+
+def test_an_id_that_is_not_there_is_status_2(run: Any, book: Any) -> None:
+    result = run("requests", "show", "ffff")
+    assert result.exit_code == 2
+    assert "see `router requests`" in result.stderr
+
+
+def test_following_shows_each_request_once_when_it_has_ended(
+    home: Home, book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = book.add(time_ms=NOW - 500, settled=False, rule="slow")
+    old = book.add(time_ms=NOW - 400, rule="done")
+    turns: Iterator[Any] = iter(
+        [
+            lambda: book.add(time_ms=NOW - 300, rule="new"),
+            lambda: book.finish(running),
+            lambda: None,
+            KeyboardInterrupt,
+        ]
+    )
+
+    def step(_: float) -> None:
+        turn = next(turns)
+        if turn is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        turn()
+
+    monkeypatch.setattr(module.time, "sleep", step)
+    reader = Reader(home.database)
+    seen: list[PastRequest] = list(module._with_new(reader, reader.latest(), None, None, failed=False))
+    assert [request.rule for request in seen] == ["done", "new", "slow"]
+    assert seen[0].id == old
+
+
+def test_following_prints_lines_of_json(run: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    book.add(time_ms=NOW, rule="a")
+
+    def stop(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.time, "sleep", stop)
+    result = run("requests", "-f", "--json")
+    assert result.exit_code == 0
+    assert [json.loads(line)["rule"] for line in result.stdout.splitlines()] == ["a"]

@@ -1,0 +1,240 @@
+"""``router usage``: the table as promised, and the same numbers as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+
+from router.cli.output import count, money
+from router.cli.places import Places, current_rules
+from router.profile.home import Home
+from router.wire.usage import Usage
+
+DAY_MS = 86_400_000
+NOW = time.time_ns() // 1_000_000
+
+
+def hashes(home: Home, name: str = "work") -> dict[str, str]:
+    """The profile's rules: label -> hash."""
+    return {rule.label: rule.hash for rule in current_rules(Places(home.path).profile(name).routes)}
+
+
+@pytest.fixture
+def promised(home: Home, book: Any) -> None:
+    """The requests behind the table below."""
+    rows = {
+        "tool-use → anthropic": (342, 1_100_000, 280_000, 7_810_000_000),
+        "input-tokens-lt → groq": (1284, 980_000, 220_000, 180_000_000),
+        "default → anthropic": (128, 180_000, 45_000, 1_100_000_000),
+    }
+    for label, (requests, tokens_in, tokens_out, cost) in rows.items():
+        book.add_many(
+            requests, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, time_ms=NOW - 3 * DAY_MS, rule=label,
+            rule_hash=hashes(home)[label],
+        )  # fmt: skip
+
+
+TABLE = """\
+RULE                     REQUESTS        TOKENS    COST
+tool-use → anthropic          342   1.1M / 280K   $7.81
+input-tokens-lt → groq       1284   980K / 220K   $0.18
+input-tokens-gt → anthropic     0         0 / 0   $0.00
+default → anthropic           128    180K / 45K   $1.10
+─────────────────────────────────────────────────────────
+TOTAL                        1754   2.3M / 545K   $9.09
+"""
+
+
+def test_spend_by_rule_is_a_table_with_every_rule_and_a_total(run: Any, promised: None) -> None:
+    result = run("usage", "--profile", "work", "--by-rule")
+    assert result.stdout == TABLE
+    assert result.exit_code == 0
+    assert re.fullmatch(r"all requests, since \d+ \w+( \d{4})? \(UTC\)\n", result.stderr)
+
+
+def test_without_a_profile_all_are_shown_by_profile_and_rule(run: Any, promised: None) -> None:
+    lines = run("usage").stdout.splitlines()
+    assert lines[0].split() == ["PROFILE", "RULE", "REQUESTS", "TOKENS", "COST"]
+    assert lines[1].split() == ["work", "tool-use", "→", "anthropic", "342", "1.1M", "/", "280K", "$7.81"]
+    assert lines[-1].split() == ["TOTAL", "1754", "2.3M", "/", "545K", "$9.09"]
+
+
+def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None) -> None:
+    report = json.loads(run("usage", "--profile", "work", "--json").stdout)
+    assert list(report) == ["by", "profiles", "rows", "total"]
+    assert report["by"] == ["rule"]
+    assert report["profiles"] == [{"profile": "work", "since": None, "until": None, "timezone": "UTC"}]
+    assert list(report["rows"][0]) == [
+        "rule", "requests", "tokens_in", "tokens_out", "input", "cache_read", "cache_write", "output", "reasoning",
+        "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "errors", "fallbacks",
+    ]  # fmt: skip
+    assert [(row["rule"], row["requests"], row["cost_usd"]) for row in report["rows"]] == [
+        ("tool-use → anthropic", 342, 7.81),
+        ("input-tokens-lt → groq", 1284, 0.18),
+        ("input-tokens-gt → anthropic", 0, 0.0),
+        ("default → anthropic", 128, 1.1),
+    ]
+    assert report["total"]["requests"] == 1754
+    assert report["total"]["tokens_in"] == 2_260_000
+
+
+def test_csv_has_a_line_of_names_and_no_total(run: Any, promised: None) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("usage", "--profile", "work", "--csv").stdout)))
+    assert [row["rule"] for row in rows][:2] == ["tool-use → anthropic", "input-tokens-lt → groq"]
+    assert rows[0]["cost_usd"] == "7.81"
+    assert len(rows) == 4
+
+
+def test_csv_of_nothing_still_names_its_columns(run: Any) -> None:
+    assert run("usage", "--by", "tag", "--csv").stdout.startswith("tag,requests,tokens_in")
+
+
+def test_an_unknown_price_is_a_question_mark_and_the_total_says_so(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, model="new", usage=Usage(10, output=1), cost=None)
+    book.add(time_ms=NOW, model="old", usage=Usage(10, output=1), cost=2_000_000_000)
+    book.add(time_ms=NOW, model="old", usage=Usage(10, output=1), cost=None)
+    result = run("usage", "--profile", "work", "--by", "model")
+    assert result.stdout == (
+        "MODEL  REQUESTS   TOKENS        COST\n"
+        "old           2   20 / 2   $2.00 + ?\n"
+        "new           1   10 / 1           ?\n"
+        "──────────────────────────────────────\n"
+        "TOTAL         3   30 / 3   $2.00 + ?\n"
+        "The total leaves out 2 requests of unknown cost, shown as ?.\n"
+    )
+    rows = json.loads(run("usage", "--by", "model", "--json").stdout)["rows"]
+    assert [(row["model"], row["cost_usd"], row["unpriced"]) for row in rows] == [("old", 2.0, 1), ("new", None, 1)]
+
+
+def test_tokens_that_nobody_reported_are_no_zeros(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, usage=None, cost=None)
+    result = run("usage", "--profile", "work", "--by", "client")
+    assert "? / ?" in result.stdout
+    assert "1 request came without a token count" in result.stdout
+
+
+def test_a_subscription_costs_nothing_and_shows_its_value(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, usage=Usage(10, output=1), cost=0, value=3_000_000_000)
+    book.add(time_ms=NOW, usage=Usage(10, output=1), cost=1_000_000_000)
+    result = run("usage", "--profile", "work", "--by", "client", "--detail")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[1][-1] == "$1.00"
+    assert lines[5][-1] == "VALUE"
+    assert lines[6][-2:] == ["100%", "$3.00"]
+    assert json.loads(run("usage", "--by", "client", "--json").stdout)["rows"][0]["value_usd"] == 3.0
+
+
+def test_detail_splits_tokens_and_adds_how_it_went(run: Any, book: Any, home: Home) -> None:
+    book.add(
+        time_ms=NOW, usage=Usage(1, 20, 300, 4000, 50, 6), outcome="upstream-error", rule="tool-use → anthropic",
+        rule_hash=hashes(home)["tool-use → anthropic"],
+    )  # fmt: skip
+    book.add(time_ms=NOW, usage=Usage(1), rule="tool-use → anthropic", rule_hash=hashes(home)["tool-use → anthropic"])
+    amounts, quality = run("usage", "--profile", "work", "--detail").stdout.split("\n\n")
+    assert amounts.splitlines()[0].split() == "RULE REQUESTS INPUT READ WRITE OUTPUT REASON COST".split()
+    assert amounts.splitlines()[1].split()[3:] == ["2", "2", "20", "4.3K", "50", "6", "$0.00"]
+    assert quality.splitlines()[0].split() == "RULE ERRORS FALLBACKS P50 P95 SHARE".split()
+    assert quality.splitlines()[1].split()[3:] == ["1", "0", "1.2s", "1.2s", "-"]
+    row = json.loads(run("usage", "--profile", "work", "--detail", "--json").stdout)["rows"][0]
+    assert (row["p50_ms"], row["p95_ms"], row["drafts"], row["share"]) == (1234.0, 1234.0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [
+        pytest.param((), 3, id="everything unless said otherwise"),
+        pytest.param(("--period", "all"), 3, id="all is everything"),
+        pytest.param(("--since", "7d"), 2, id="the last seven days"),
+        pytest.param(("--since", "1h"), 1, id="the last hour"),
+        pytest.param(("--until", "2d"), 2, id="until two days ago"),
+        pytest.param(("--since", "7d", "--until", "2d"), 1, id="between"),
+        pytest.param(("--period", "month", "--until", "999w"), None, id="a period that ends before it begins"),
+    ],
+)
+def test_the_period_decides_what_is_counted(
+    run: Any, book: Any, options: tuple[str, ...], requests: int | None
+) -> None:
+    for age in (0, 3 * DAY_MS, 400 * DAY_MS):
+        book.add(time_ms=NOW - age)
+    result = run("usage", "--json", *options)
+    if requests is None:
+        assert result.exit_code == 2
+        assert "ends before it begins" in result.stderr
+    else:
+        assert json.loads(result.stdout)["total"]["requests"] == requests
+
+
+def test_several_dimensions_make_one_row_for_each_combination(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, key="alice", tags="ci nightly")
+    book.add(time_ms=NOW)
+    rows = json.loads(run("usage", "--by", "key", "--by", "tag", "--json").stdout)["rows"]
+    assert [(row["key"], row["tag"]) for row in rows] == [("alice", "ci"), ("alice", "nightly"), (None, None)]
+    assert "(none)" in run("usage", "--by", "key").stdout
+
+
+def test_a_profile_that_is_gone_still_has_its_past(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, profile="old", rule="some rule")
+    assert "some rule" in run("usage", "--profile", "old").stdout
+
+
+def test_a_profile_with_a_wrong_file_shows_its_rules_as_recorded(run: Any, book: Any, home: Home) -> None:
+    book.add(time_ms=NOW, rule="kept label")
+    (home.profiles / "work" / "routing.toml").write_text("nonsense = ")
+    result = run("usage", "--profile", "work")
+    assert "kept label" in result.stdout
+    assert "router check work" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--profile", "wrk"), 'did you mean "work"?'),
+        (("--since", "soon"), "expected one such as"),
+        (("--by", "colour"), "'colour' is not one of"),
+        (("--json", "--csv"), "exclude each other"),
+        (("--period", "week", "--since", "7d"), "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(run: Any, arguments: tuple[str, ...], said: str) -> None:
+    result = run("usage", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.startswith("router: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+def test_a_damaged_ledger_is_status_3(run: Any, home: Home) -> None:
+    home.database.write_bytes(b"this is no database at all, whatever its name says" * 100)
+    result = run("usage")
+    assert result.exit_code == 3
+    assert "router.db can't be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (0, "0"), (999, "999"), (1000, "1K"), (1250, "1.2K"), (9_949, "9.9K"), (9_999, "10K"), (45_000, "45K"),
+        (280_000, "280K"), (999_499, "999K"), (999_500, "1M"), (1_100_000, "1.1M"), (2_260_000, "2.3M"),
+        (12_000_000, "12M"), (3_400_000_000, "3.4B"), (5 * 10**15, "5000T"),
+    ],
+)  # fmt: skip
+def test_token_counts_have_two_or_three_digits(tokens: int, text: str) -> None:
+    assert count(tokens) == text
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [
+        (None, "?"), (0, "$0.00"), (1, "<$0.01"), (4_999_999, "<$0.01"), (5_000_000, "$0.01"), (7_810_000_000, "$7.81"),
+        (1_234_565_000_000, "$1234.57"), (-2_500_000_000, "-$2.50"),
+    ],
+)  # fmt: skip
+def test_money_is_rounded_half_up_and_never_rounded_away(nano: int | None, text: str) -> None:
+    assert money(nano) == text
