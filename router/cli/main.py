@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("providers", "List the known providers and whether their keys are there."),
     "models": ("models", "List models with their context windows and prices."),
     "prices": ("prices", "Show the price table, or the prices of one model."),
+    "demo": ("demo", "Show the router at work: no keys, no network."),
     "key": ("key", "Create, list and revoke client keys."),
 }
 
