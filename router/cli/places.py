@@ -119,17 +119,25 @@ def current_rules(routes: RouteTable) -> tuple[CurrentRule, ...]:
     )
 
 
+home_folder = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="ROUTER_HOME",
+    default=DEFAULT_HOME,
+    show_default=True,
+    help="The router's folder (ROUTER_HOME).",
+)
+profiles_folder = click.option(
+    "--profiles",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Another folder of profiles than the home's.",
+)
+
+
 def home_option(command: Callable[..., None]) -> Callable[..., None]:
     """``--home``, and the function's first argument: the ``Places`` there."""
 
-    @click.option(
-        "--home",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="ROUTER_HOME",
-        default=DEFAULT_HOME,
-        show_default=True,
-        help="The router's folder (ROUTER_HOME).",
-    )
+    @home_folder
     @functools.wraps(command)
     def with_home(*args: Any, home: Path, **options: Any) -> None:
         command(Places(home), *args, **options)
@@ -140,19 +148,8 @@ def home_option(command: Callable[..., None]) -> Callable[..., None]:
 def places_options(command: Callable[..., None]) -> Callable[..., None]:
     """``--home`` and ``--profiles``, and the function's first argument: the ``Places`` there."""
 
-    @click.option(
-        "--home",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="ROUTER_HOME",
-        default=DEFAULT_HOME,
-        show_default=True,
-        help="The router's folder (ROUTER_HOME).",
-    )
-    @click.option(
-        "--profiles",
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
-        help="Another folder of profiles than the home's.",
-    )
+    @home_folder
+    @profiles_folder
     @functools.wraps(command)
     def with_places(*args: Any, home: Path, profiles: Path | None, **options: Any) -> None:
         command(Places(home, profiles), *args, **options)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router.cli.places import DEFAULT_HOME, examples
+from router.cli.places import examples, home_folder, profiles_folder
+from router.providers.builtin import DEMO
 
 if TYPE_CHECKING:
     from router.server.app import App
@@ -24,19 +25,8 @@ LEVELS = ("debug", "info", "warning", "error")
         "router serve --demo",
     ),
 )
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="ROUTER_HOME",
-    default=DEFAULT_HOME,
-    show_default=True,
-    help="The router's folder (ROUTER_HOME).",
-)
-@click.option(
-    "--profiles",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Serve this folder's profiles instead of the home's.",
-)
+@home_folder
+@profiles_folder
 @click.option("--host", envvar="ROUTER_HOST", help="Address to listen on (ROUTER_HOST).  [default: 127.0.0.1]")
 @click.option(
     "--port",
@@ -54,8 +44,11 @@ def command(
     Profiles are read from the home and watched: a change is checked and swapped in whole. The server goes on with the
     last good version of a file that became wrong.
     """
+    from router.cli.init import presets
     from router.server.app import ServeOptions, run
 
+    if demo and profiles is None and DEMO in (shipped := presets()):
+        profiles = shipped[DEMO].parent
     options = ServeOptions(
         home.expanduser(), profiles=profiles, host=host or None, port=port, log_level=log_level, demo=demo
     )

@@ -56,7 +56,6 @@ class RuleRows:
     """Names the sums of one profile. Without ``current`` (the profile is gone) every label is shown as recorded."""
 
     def __init__(self, current: Sequence[CurrentRule], seen: Mapping[str, SeenRule], now_ms: int, zone: tzinfo) -> None:
-        self._zone = zone
         self._now_ms = now_ms
         self._seen = seen
         self._known = bool(current)
