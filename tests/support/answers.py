@@ -199,6 +199,11 @@ def response_events(model: str, texts: Iterable[str] = TEXT) -> list[bytes]:
         {"type": "response.created", "response": running},
         {"type": "response.in_progress", "response": running},
         {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {
+            "type": "response.content_part.added",
+            **place,
+            "part": {"type": "output_text", "text": "", "annotations": []},
+        },
         *({"type": "response.output_text.delta", **place, "delta": text, "logprobs": []} for text in texts),
         {"type": "response.output_text.done", **place, "text": "".join(TEXT), "logprobs": []},
         {"type": "response.output_item.done", "output_index": 0, "item": response(model)["output"][0]},

@@ -12,7 +12,11 @@ from tests.support.provider import SSE, Send, Status, Step
 
 PROFILE = """\
 [default]
-to = "fake/model-1"
+target = "fake/model-1"
+
+[prices."fake/model-1"]
+input = 3.0
+output = 15.0
 """
 
 
