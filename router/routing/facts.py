@@ -195,11 +195,9 @@ class RequestFacts(Facts):
             return value
 
     def tokens(self) -> int:
-        """Counted once; ``CountNeeded`` where that isn't allowed here."""
+        """Counted once; ``CountNeeded`` where so much must be counted that it isn't allowed here."""
         if self._tokens is None:
-            if not self.may_count:
-                raise CountNeeded
-            self._tokens = self._cache.tokens(self.view)
+            self._tokens = self._cache.tokens(self.view, self.may_count)
         return self._tokens
 
     def tokens_reach(self, threshold: int) -> bool:
@@ -236,11 +234,21 @@ class RequestFacts(Facts):
     def conversation_start(self) -> str:
         """The id that the conversation will have from its second request on, where the client gives none: a hash of the
         system prompt and the first human message. To remember a first request by, once it has its reply."""
-        system = "\n\n".join(
-            block for block in self.view.system_text.split("\n\n") if not block.startswith(_ATTRIBUTION)
+        first = self._first_human_piece()
+        opening = tuple(
+            (piece.kind, len(piece.raw), hash(piece.raw))
+            for piece, summary in zip(self._pieces, self._summaries, strict=True)
+            if piece is first or (summary.role == "system" and piece.kind != "tools")
         )
-        digest = hashlib.sha256(f"{system}\0{self._first_human_text()}".encode("utf-8", "surrogatepass"))
-        return f"start-{digest.hexdigest()[:24]}"
+
+        def work_out() -> str:
+            blocks = self.view.system_text.split("\n\n")
+            system = "\n\n".join(block for block in blocks if not block.startswith(_ATTRIBUTION))
+            human = self.view.read(first).human_text if first is not None else ""
+            digest = hashlib.sha256(f"{system}\0{human}".encode("utf-8", "surrogatepass"))
+            return f"start-{digest.hexdigest()[:24]}"
+
+        return self._cache.conversations.get((self.api, opening), work_out)
 
     def record(self, routes: RouteTable, *, count_tokens: bool = False) -> dict[str, object]:
         """The facts for the ledger, as JSON values: counts, flags, names of tools, and the result of every keyword,
@@ -423,13 +431,11 @@ class RequestFacts(Facts):
                     return self.view.read(piece).human_text
         return ""
 
-    def _first_human_text(self) -> str:
-        for piece in self._pieces:
-            if piece.kind == "message":
-                summary = self._cache.summary(self.view, piece)
-                if summary.human and summary.role == "user":
-                    return self.view.read(piece).human_text
-        return ""
+    def _first_human_piece(self) -> Piece | None:
+        for piece, summary in zip(self._pieces, self._summaries, strict=True):
+            if piece.kind == "message" and summary.human and summary.role == "user":
+                return piece
+        return None
 
     def _find_found_in_latest(self) -> Found:
         return self._search(self._latest_text)

@@ -11,7 +11,7 @@ would make of it, for context windows and prices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from router.routing.encoding import count, encoding_loaded, parts
 from router.routing.facts import CountNeeded
 from router.routing.families import Makeup, family_estimate, family_of
 from router.routing.images import document_tokens, image_tokens
+from router.routing.memory import Memory
 from router.wire.request import Api, Piece, RequestView, Role
 
 REQUEST_TOKENS: Final = 3
@@ -76,37 +77,30 @@ class PieceSummaries:
     """Summaries of the pieces seen lately, by their bytes' hash. May be used from several threads."""
 
     def __init__(self, limit: int = CACHE_PIECES) -> None:
-        # Two generations instead of an order of use: what is asked for in the old one moves to the young one, and the
-        # rest of the old one is dropped when the young one is full. Each step is one dict operation, so no lock is
-        # needed; a race costs at most a summary made twice.
-        self._half = max(1, limit // 2)
-        self._young: dict[tuple[str, str, int, int], PieceSummary] = {}
-        self._old: dict[tuple[str, str, int, int], PieceSummary] = {}
+        self._summaries: Memory[tuple[str, str, int, int], PieceSummary] = Memory(limit)
+        self.conversations: Memory[Hashable, str] = Memory(limit // 10)  # by their first pieces: see facts
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._summaries)
 
     def summary(self, view: RequestView, piece: Piece) -> PieceSummary:
         """The piece's summary, read now unless its bytes are known."""
-        key = (piece.kind, view.api, len(piece.raw), hash(piece.raw))
-        found = self._young.get(key)
-        if found is not None:
-            return found
-        found = self._old.pop(key, None) or _summarise(view, piece)
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[key] = found
-        return found
+        raw = piece.raw
+        return self._summaries.get((piece.kind, view.api, len(raw), hash(raw)), lambda: _summarise(view, piece))
 
-    def tokens(self, view: RequestView) -> int:
-        """Estimated input tokens of the request, counted to the end."""
-        total = REQUEST_TOKENS
-        for piece in view.pieces():
-            summary = self.summary(view, piece)
-            if summary.tokens is None:
+    def tokens(self, view: RequestView, may_count: bool = True) -> int:
+        """Estimated input tokens of the request, counted to the end.
+
+        Raises ``CountNeeded`` as ``reaches`` does.
+        """
+        known = [(piece, self.summary(view, piece)) for piece in view.pieces()]
+        uncounted = sum(summary.at_most - summary.at_least for _, summary in known)
+        if uncounted and not may_count and (uncounted > LOOP_BYTES or not encoding_loaded()):
+            raise CountNeeded
+        for piece, summary in known:
+            if summary.at_least != summary.at_most:
                 _count_piece(view, piece, summary)
-            total += summary.at_least
-        return total
+        return REQUEST_TOKENS + sum(summary.at_least for _, summary in known)
 
     def makeup(self, view: RequestView) -> Makeup:
         """What the request consists of, counted to the end."""

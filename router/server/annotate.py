@@ -1,8 +1,9 @@
-"""Facts for the ledger, found out after the reply.
+"""Facts for the ledger, found out while the provider works or after the reply.
 
 Rules look at what they need while a request waits; everything else that is worth keeping (token counts, flags, results
-of the profile's conditions) is computed here, in one worker thread, when the client has its answer already. The text
-itself is never kept, and requests waiting here are bounded: beyond the bound a request goes without, counted.
+of the profile's conditions) is worked out here. Most of it is known from earlier requests of the same conversation and
+takes a fraction of a millisecond; what needs more counting than that is done in a worker thread. The text itself is
+never kept, and requests waiting here are bounded: beyond the bound a request goes without, counted.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
 
 from router.ledger.store import Ledger
 from router.ledger.writing import Annotate
-from router.routing.facts import RequestFacts
+from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.rules import RouteTable
 
 log = logging.getLogger("router.server")
 
-BATCH = 32
+PAUSE_S = 0.001  # after something came in: replies first
 WAITING_BYTES = 64 * 2**20  # of request bodies
 
 
@@ -44,17 +44,16 @@ class Job:
 
 
 class Annotator:
-    """A queue, a task, one worker thread."""
+    """A queue and a task."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.skipped = 0
         self._ledger = ledger
         self._jobs: deque[Job] = deque()
         self._bytes = 0
+        self._working = False
         self._wake = asyncio.Event()
         self._closing = False
-        self._working = 0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="facts")
         self._task = asyncio.create_task(self._run(), name="annotator")
 
     @property
@@ -72,42 +71,44 @@ class Annotator:
         self._wake.set()
 
     async def close(self) -> None:
-        """Finish what is waiting, then end the thread."""
+        """Finish what is waiting."""
         self._closing = True
         self._wake.set()
         await self._task
-        self._pool.shutdown()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             if not self._jobs:
                 if self._closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
+                await asyncio.sleep(PAUSE_S)
                 continue
-            batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
-            self._bytes -= sum(job.size for job in batch)
-            self._working = len(batch)
-            for job, record, conversation in await loop.run_in_executor(self._pool, _annotate, batch):
-                if conversation is not None:
-                    job.remember(conversation)
+            job = self._jobs.popleft()
+            self._bytes -= job.size
+            self._working = True
+            try:
+                record, conversation = await _annotate(job)
+                job.remember(conversation)
                 self._ledger.put(record)
-            self._working = 0
+            except Exception:  # noqa: BLE001 - a request we can't describe is still a request that was served
+                log.exception("the facts of request %s could not be recorded", job.request_id)
+            self._working = False
+            await asyncio.sleep(0)
 
 
-def _annotate(batch: list[Job]) -> list[tuple[Job, Annotate, str | None]]:
-    done: list[tuple[Job, Annotate, str | None]] = []
-    for job in batch:
-        try:
-            facts = job.facts
-            facts.may_count = True
-            recorded = facts.record(job.routes, count_tokens=job.count_tokens)
-            conversation = facts.conversation or facts.conversation_start
-            tokens = facts.tokens() if "tokens" in recorded else None
-            text = msgspec.json.encode(recorded).decode()
-            done.append((job, Annotate(job.request_id, text, tokens, conversation), conversation))
-        except Exception:  # a request we can't describe is still a request that was served
-            log.exception("the facts of request %s could not be recorded", job.request_id)
-    return done
+async def _annotate(job: Job) -> tuple[Annotate, str]:
+    try:
+        return _record(job)
+    except CountNeeded:
+        job.facts.may_count = True
+        return await asyncio.to_thread(_record, job)
+
+
+def _record(job: Job) -> tuple[Annotate, str]:
+    facts = job.facts
+    recorded = facts.record(job.routes, count_tokens=job.count_tokens)
+    tokens = facts.tokens() if "tokens" in recorded else None
+    conversation = facts.conversation or facts.conversation_start
+    return Annotate(job.request_id, msgspec.json.encode(recorded).decode(), tokens, conversation), conversation

@@ -93,6 +93,7 @@ class Exchange:
         self.view: RequestView | None = None
         self.facts: RequestFacts | None = None
         self.chosen: Chosen | None = None
+        self.reply: UpstreamReply | None = None
         self._task = asyncio.current_task()
         self._cut = False
 
@@ -102,9 +103,9 @@ class Exchange:
         """Serve the request. Raises only CancelledError (the client left)."""
         self.services.enter(self)
         try:
-            view = self.view = await self.read()
-            chosen = self.chosen = await self.decide(view)
-            return await self.serve(view, chosen)
+            self.view = await self.read()
+            self.chosen = await self.decide(self.view)
+            return await self.serve(self.view, self.chosen)
         except Refused as error:
             return await self.refuse(error)
         except UpstreamError as error:
@@ -135,28 +136,59 @@ class Exchange:
         return Chosen(decision, target, self.profile.providers[target.provider])
 
     async def serve(self, view: RequestView, chosen: Chosen) -> web.StreamResponse:
-        """Call the provider and pass its reply on."""
+        """Call the provider, wait for its answer or the first content of it, and pass that on."""
+        patience_s = self.patience_s(view, chosen.provider)
+        asked_usage = self.asks_usage(view, chosen)
+        streamed = view.stream
+        try:
+            async with asyncio.timeout(patience_s):
+                reply = self.reply = await self.send(view, chosen)
+                del view
+                self.annotate()  # while the provider works; the body is held no longer than that takes
+                if reply.status < 300 and streamed and self.streams(reply):
+                    tap = self.codec.tap(hide_usage=asked_usage, media_type=reply.media_type)
+                    relay = StreamRelay(reply, tap, idle_s=self.profile.timeouts.idle)
+                    await relay.open()
+                else:
+                    payload = await reply.read(REPLY_CAP if reply.status < 300 else ERROR_CAP)
+                    relay = None
+        except TimeoutError as error:
+            raise UpstreamError(
+                f"no answer within {patience_s:g} s", error_class=classes.TIMEOUT, maybe_billed=True
+            ) from error
+        self.account.mark_first_byte()
+        if relay is not None:
+            return await self.relay_stream(reply, relay)
+        if reply.status >= 300:
+            return await self.relay_error(reply, payload)
+        return await self.relay_whole(reply, payload)
+
+    async def send(self, view: RequestView, chosen: Chosen) -> UpstreamReply:
+        """Record the call, make it, and wait for the head of its reply."""
         first_candidate(chosen.decision, self.api, self.profile.providers)  # refuses a format it doesn't speak
         credential, key_name = await self.credential(chosen.provider)
         call = self.call(view, chosen, credential)
         attempt = AttemptRecord(self.id, 1, "primary", chosen.provider.name, chosen.model, key_name, now_ms())
         await self.account.begin(self.intent(), attempt, chosen.provider)
-        with await self.services.upstream.send(call) as reply:
-            attempt.status = reply.status
-            if reply.status >= 300:
-                return await self.relay_error(reply)
-            if view.stream and self.streams(reply):
-                return await self.relay_stream(view, chosen, reply, call.timeout_s)
-            return await self.relay_whole(reply)
+        reply = await self.services.upstream.send(call)
+        attempt.status = reply.status
+        return reply
 
-    def close(self) -> None:
-        """Whatever happened: settle what isn't settled, and leave the facts of this request to be written down."""
-        self.services.leave(self)
-        self.account.close(drained=self._cut)
+    def annotate(self) -> None:
+        """Have the facts of this request written down, once, and let go of its body."""
         if self.facts is not None and self.account.intent is not None:
             self.services.annotator.put(
                 Job(self.id, self.facts, self.profile.routes, self.profile.token_facts, self.remember)
             )
+            self.facts = self.view = None
+
+    def close(self) -> None:
+        """Whatever happened: end the call, settle what isn't settled, have the facts written down."""
+        if self.reply is not None:
+            self.reply.close()
+        self.account.close(drained=self._cut)
+        self.annotate()
+        self.services.leave(self)
 
     def remember(self, conversation: str) -> None:
         """The next request of this conversation may ask where this one went."""
@@ -195,26 +227,27 @@ class Exchange:
 
     def call(self, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
         """The client's request with the model's name and the declared overrides changed, and nothing else."""
-        provider, timeouts = chosen.provider, self.profile.timeouts
+        provider = chosen.provider
         declared = (provider.headers, chosen.decision.rule.headers)
         headers = request_headers(self.request.headers, credential=credential, extra=declared)
         if self.api == "anthropic-messages":
             headers.setdefault("anthropic-version", "2023-06-01")
-        own = provider.timeouts
         return Call(
             method="POST",
             url=with_query(self.url(view, chosen), self.request.raw_path.partition("?")[2]),
             headers=headers,
             body=self.outgoing_body(view, chosen),
-            connect_s=own.get("connect", timeouts.connect),
-            timeout_s=(
-                own.get("first-event-last", timeouts.first_event_last)
-                if view.stream
-                else own.get("whole", timeouts.whole)
-            ),
+            connect_s=provider.timeouts.get("connect", self.profile.timeouts.connect),
             proxy=provider.proxy,
             ca_file=provider.ca_file,
         )
+
+    def patience_s(self, view: RequestView, provider: Provider) -> float:
+        """How long to wait for the whole reply, or the first content of a stream."""
+        own, timeouts = provider.timeouts, self.profile.timeouts
+        if view.stream:
+            return own.get("first-event-last", timeouts.first_event_last)
+        return own.get("whole", timeouts.whole)
 
     def url(self, view: RequestView, chosen: Chosen) -> str:
         """The provider's address for this kind of request."""
@@ -247,17 +280,9 @@ class Exchange:
 
     # --- replies --------------------------------------------------------------------------------------------------
 
-    async def relay_whole(self, reply: UpstreamReply) -> web.Response:
-        """A reply that isn't streamed: read whole, settled, then sent."""
+    async def relay_whole(self, reply: UpstreamReply, payload: bytes) -> web.Response:
+        """A reply that isn't streamed: settled, then sent."""
         account = self.account
-        try:
-            async with asyncio.timeout(self.profile.timeouts.whole):
-                payload = await reply.read(REPLY_CAP)
-        except TimeoutError as error:
-            raise UpstreamError(
-                "the reply didn't arrive whole in time", error_class=classes.TIMEOUT, maybe_billed=True
-            ) from error
-        account.mark_first_byte()
         account.reply = self.codec.read_reply(payload)
         if account.reply.error is None:
             account.finish("ok", reply.status)
@@ -269,29 +294,14 @@ class Exchange:
             headers["x-router-cost-usd"] = f"{account.attempt.cost_nano_usd / 1e9:.9f}"
         return web.Response(status=reply.status, body=payload, headers=headers)
 
-    async def relay_stream(
-        self, view: RequestView, chosen: Chosen, reply: UpstreamReply, first_event_s: float
-    ) -> web.StreamResponse:
-        """A stream: held until its first content, then passed on as it comes."""
+    async def relay_stream(self, reply: UpstreamReply, relay: StreamRelay) -> web.StreamResponse:
+        """A stream that has shown content: passed on as it comes."""
         account = self.account
-        tap = self.codec.tap(hide_usage=self.asks_usage(view, chosen), media_type=reply.media_type)
-        relay = StreamRelay(reply, tap, idle_s=self.profile.timeouts.idle)
-        try:
-            async with asyncio.timeout(max(0.0, first_event_s - account.since_call_s)):
-                await relay.open()
-        except TimeoutError as error:
-            raise UpstreamError(
-                f"no content within {first_event_s:g} s", error_class=classes.TIMEOUT, maybe_billed=True
-            ) from error
-        finally:
-            account.reply = tap.facts
-        account.mark_first_byte()
-
         out = web.StreamResponse(status=reply.status, headers=self.headers(reply))
         out.headers["X-Accel-Buffering"] = "no"
 
         async def settle() -> None:
-            account.reply = tap.facts
+            account.reply = relay.facts
             account.finish("ok", reply.status)
             await account.settle()
 
@@ -299,17 +309,17 @@ class Exchange:
             await out.prepare(self.request)  # the commit: from here on this answer is the client's only one
             await relay.run(out, settle)
         except UpstreamError as error:
-            account.reply = tap.facts
+            account.reply = relay.facts
             account.finish("partial", reply.status, error.error_class)
-            await self.break_off(out, None if tap.failed else self.codec.error_event(*self.told(error)))
+            await self.break_off(out, None if relay.failed else self.codec.error_event(*self.told(error)))
         except asyncio.CancelledError:
-            account.reply = tap.facts
+            account.reply = relay.facts
             if not self._cut or account.settled:
                 raise
             account.finish("drained", reply.status)
             await self.break_off(out, self.codec.error_event(Unavailable.code, DRAINING))
         except ConnectionError:
-            account.reply = tap.facts  # the client left while we wrote; `close` settles that
+            account.reply = relay.facts  # the client left while we wrote; `close` settles that
         return out
 
     async def break_off(self, out: web.StreamResponse, event: bytes | None) -> None:
@@ -325,10 +335,8 @@ class Exchange:
         if self.request.transport is not None:
             self.request.transport.close()  # flushes first; the missing last chunk shows that this was no regular end
 
-    async def relay_error(self, reply: UpstreamReply) -> web.Response:
+    async def relay_error(self, reply: UpstreamReply, payload: bytes) -> web.Response:
         """An error status of the provider: passed on as it is, except where it concerns our key, not the client's."""
-        payload = await reply.read(ERROR_CAP)
-        self.account.mark_first_byte()
         error_class = classes.classify_status(
             reply.status,
             message=self.codec.read_reply(payload).error or payload[:2000].decode("utf-8", "replace"),

@@ -6,12 +6,14 @@ other-to``, else the default if it speaks OpenAI's API.
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import msgspec
 from aiohttp import web
 
 from router.errors import BadRequest, CredentialMissing, NotFound, UpstreamError
+from router.health import classes
 from router.ledger.entry import Kind
 from router.providers.addresses import auth_headers, endpoint_url
 from router.providers.provider import Provider
@@ -103,13 +105,15 @@ async def fetch_response(
             headers=request_headers(request.headers, credential=credential, extra=(provider.headers,)),
             body=None,
             connect_s=tenant.profile.timeouts.connect,
-            timeout_s=tenant.profile.timeouts.whole,
             proxy=provider.proxy,
             ca_file=provider.ca_file,
         )
-        with await services.upstream.send(call) as reply:
-            payload = await reply.read(REPLY_CAP)
-            return web.Response(status=reply.status, body=payload, headers=reply_headers(reply.headers))
+        async with asyncio.timeout(tenant.profile.timeouts.whole):
+            with await services.upstream.send(call) as reply:
+                payload = await reply.read(REPLY_CAP)
+        return web.Response(status=reply.status, body=payload, headers=reply_headers(reply.headers))
+    except TimeoutError:
+        return replies.error_reply(504, classes.TIMEOUT, f"provider {provider.name}: no answer", "openai-responses")
     except CredentialMissing as error:
         return replies.error_reply(403, "no_credential", str(error), "openai-responses", should_retry=False)
     except UpstreamError as error:

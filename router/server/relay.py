@@ -15,7 +15,7 @@ from aiohttp import web
 from router.errors import UpstreamError
 from router.health import classes
 from router.upstream.client import UpstreamReply
-from router.wire.codec import StreamTap
+from router.wire.codec import ReplyFacts, StreamTap
 
 HOLD_BYTES = 2**16  # a stream that is still without content after this much is let through all the same
 
@@ -32,6 +32,16 @@ class StreamRelay:
         self._held: list[bytes] = []
         self._final = b""
         self._at_end = False
+
+    @property
+    def facts(self) -> ReplyFacts:
+        """What the stream has said about itself so far."""
+        return self._tap.facts
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stream carried an error of its own, which the client has seen then."""
+        return self._tap.failed
 
     async def open(self) -> None:
         """Read up to the first content. Raises UpstreamError (broken-start) if the stream fails before it.

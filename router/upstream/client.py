@@ -6,7 +6,6 @@ once.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import socket
 import ssl
@@ -27,14 +26,13 @@ LARGE_BODY = 2**19  # bodies beyond this are written piece by piece, so that oth
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP call to a provider. ``timeout_s`` bounds the wait for the reply's head, ``connect_s`` the connection."""
+    """One HTTP call to a provider. ``connect_s`` bounds the wait for a connection, the caller the wait for the reply."""
 
     method: str
     url: str
     headers: CIMultiDict[str]
     body: bytes | None
     connect_s: float
-    timeout_s: float
     proxy: str | None = None
     ca_file: str | None = None
 
@@ -106,23 +104,18 @@ class Upstream:
     async def send(self, call: Call) -> UpstreamReply:
         """Send the request and wait for the reply's head. Redirects are not followed. Raises UpstreamError."""
         try:
-            async with asyncio.timeout(call.timeout_s):
-                response = await self._session.request(
-                    call.method,
-                    _url(call.url),
-                    data=_payload(call.body),
-                    headers=call.headers,
-                    allow_redirects=False,
-                    timeout=_timeout(call.connect_s),
-                    proxy=call.proxy,
-                    ssl=_tls(call.ca_file) if call.ca_file else True,
-                )
+            response = await self._session.request(
+                call.method,
+                _url(call.url),
+                data=_payload(call.body),
+                headers=call.headers,
+                allow_redirects=False,
+                timeout=_timeout(call.connect_s),
+                proxy=call.proxy,
+                ssl=_tls(call.ca_file) if call.ca_file else True,
+            )
         except aiohttp.ConnectionTimeoutError as error:
             raise UpstreamError(f"no connection within {call.connect_s:g} s", error_class=classes.CONNECT) from error
-        except TimeoutError as error:
-            raise UpstreamError(
-                f"no answer within {call.timeout_s:g} s", error_class=classes.TIMEOUT, maybe_billed=True
-            ) from error
         except aiohttp.ClientConnectorError as error:
             raise UpstreamError(f"can't connect: {_reason(error)}", error_class=classes.CONNECT) from error
         except (aiohttp.ClientError, OSError) as error:

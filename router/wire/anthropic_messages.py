@@ -98,7 +98,7 @@ class MessagesView(RequestView):
     def system_text(self) -> str:
         return "\n\n".join(_texts_of(self.body.get("system")))
 
-    def pieces(self) -> list[Piece]:
+    def _cut(self) -> list[Piece]:
         raw_messages = self._items("messages")
         pieces: list[Piece] = []
         if (system := self.body.raw_field("system")) is not None and system != b"null":

@@ -131,7 +131,7 @@ class GeminiView(RequestView):
     def system_text(self) -> str:
         return "\n\n".join(_system_texts(_either(self.body, "systemInstruction", "system_instruction")))
 
-    def pieces(self) -> list[Piece]:
+    def _cut(self) -> list[Piece]:
         pieces: list[Piece] = []
         system = self.body.raw_field("systemInstruction") or self.body.raw_field("system_instruction")
         if system is not None and system != b"null":

@@ -161,7 +161,7 @@ class ChatView(RequestView):
             texts.extend(content.texts)
         return "\n\n".join(texts)
 
-    def pieces(self) -> list[Piece]:
+    def _cut(self) -> list[Piece]:
         offered = (self.body.raw_field(field) for field in ("tools", "functions"))
         pieces = [Piece("tools", tools) for tools in offered if tools not in (None, b"null", b"[]")]
         pieces.extend([Piece("message", bytes(raw)) for raw in self._items("messages")])

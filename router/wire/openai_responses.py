@@ -119,7 +119,7 @@ class ResponsesView(RequestView):
             texts.extend(content.texts)
         return "\n\n".join(texts)
 
-    def pieces(self) -> list[Piece]:
+    def _cut(self) -> list[Piece]:
         pieces: list[Piece] = []
         if (instructions := self.body.raw_field("instructions")) is not None and instructions not in (b"null", b'""'):
             pieces.append(Piece("system", instructions))

@@ -83,6 +83,7 @@ class RequestView(ABC):
 
     def __init__(self, body: Body) -> None:
         self.body = body
+        self._pieces: list[Piece] | None = None
 
     @property
     @abstractmethod
@@ -129,12 +130,18 @@ class RequestView(ABC):
     def system_text(self) -> str:
         """The system prompt's text, blocks joined by blank lines."""
 
-    @abstractmethod
     def pieces(self) -> list[Piece]:
         """System, tools, then one piece a message or input item, in order; raw bytes, nothing decoded deeper.
 
-        For Chat, leading system messages are ``message`` pieces with role system. A missing part has no piece.
+        For Chat, leading system messages are ``message`` pieces with role system. A missing part has no piece. Cut once.
         """
+        if self._pieces is None:
+            self._pieces = self._cut()
+        return self._pieces
+
+    @abstractmethod
+    def _cut(self) -> list[Piece]:
+        """Cut the body into its pieces."""
 
     @abstractmethod
     def read(self, piece: Piece) -> PieceContent:
