@@ -186,6 +186,8 @@ class Exchange:
         """Whatever happened: end the call, settle what isn't settled, have the facts written down."""
         if self.reply is not None:
             self.reply.close()
+        if self.view is not None and self.account.intent is None:
+            self.account.open(self.intent())  # the client left before it was decided where to go
         self.account.close(drained=self._cut)
         self.annotate()
         self.services.leave(self)

@@ -174,6 +174,9 @@ class FakeProvider:
                     return False
                 await writer.drain()
             return True
+        except ConnectionError:
+            request.closed.set()
+            raise
         finally:
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
