@@ -100,7 +100,7 @@ class Exchange:
     # --- the walk -------------------------------------------------------------------------------------------------
 
     async def run(self) -> web.StreamResponse:
-        """Serve the request. Raises only CancelledError (the client left)."""
+        """Serve the request. Raises CancelledError when the client left, and what is a fault of ours."""
         self.services.enter(self)
         try:
             self.view = await self.read()
@@ -110,6 +110,9 @@ class Exchange:
             return await self.refuse(error)
         except UpstreamError as error:
             return await self.give_up(error)
+        except Exception:
+            self.account.finish("refused", 500, "internal")  # a fault of ours; the door logs and answers it
+            raise
         finally:
             self.close()
 
@@ -313,7 +316,10 @@ class Exchange:
         except UpstreamError as error:
             account.reply = relay.facts
             account.finish("partial", reply.status, error.error_class)
-            await self.break_off(out, None if relay.failed else self.codec.error_event(*self.told(error)))
+            if relay.failed and relay.at_end:
+                await account.settle()  # the provider told of its failure and then ended its reply: so do we
+            else:
+                await self.break_off(out, None if relay.failed else self.codec.error_event(*self.told(error)))
         except asyncio.CancelledError:
             account.reply = relay.facts
             if not self._cut or account.settled:

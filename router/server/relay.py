@@ -43,6 +43,11 @@ class StreamRelay:
         """Whether the stream carried an error of its own, which the client has seen then."""
         return self._tap.failed
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the provider has ended its reply as it should, whatever was in it."""
+        return self._at_end
+
     async def open(self) -> None:
         """Read up to the first content. Raises UpstreamError (broken-start) if the stream fails before it.
 
@@ -109,6 +114,7 @@ class StreamRelay:
                 return
             raise
         rest = b"" if self._at_end else tap.finish()
+        self._at_end = True
         if not tap.ended:
             if rest:
                 await out.write(rest)

@@ -185,19 +185,7 @@ async def test_a_stream_that_breaks_off_raises(
     assert (row["outcome"], row["error_class"]) == ("partial", "broken-stream")
 
 
-@pytest.mark.parametrize(
-    ("call", "profile", "sdk"),
-    [
-        *CALLS[:2],
-        pytest.param(
-            *CALLS[2].values,
-            id="responses",
-            marks=pytest.mark.xfail(
-                reason="a reply that the provider itself ended after its error event is broken off all the same"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("call", "profile", "sdk"), CALLS)
 async def test_an_error_event_after_content_is_the_providers_own(
     call: Any, profile: str, sdk: Any, world: World
 ) -> None:
@@ -247,3 +235,26 @@ async def test_a_wrong_body_is_refused_in_the_clients_format_and_leaves_a_row_on
     async with world.router.post("/claude/v1/messages", data=b"{not json") as reply:
         assert reply.status == 400
     assert len(await world.router.rows()) == before + 1
+
+
+class Faulty:
+    """Stands for the part that calls providers, with a mistake in it."""
+
+    async def send(self, call: object) -> object:
+        raise LookupError("a mistake")
+
+
+async def test_a_fault_of_the_router_itself_is_answered_recorded_and_logged_as_one(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    services: Any = world.router.app.services
+    sound, services.upstream = services.upstream, Faulty()
+    try:
+        with pytest.raises(anthropic.InternalServerError, match="internal error of the router") as caught:
+            await asyncio.to_thread(messages, f"{world.router.url}/claude")
+    finally:
+        services.upstream = sound
+    assert "mistake" not in str(caught.value)
+    assert "LookupError: a mistake" in caplog.text
+    row = await world.last_row()
+    assert (row["outcome"], row["status"], row["error_class"]) == ("refused", 500, "internal")
