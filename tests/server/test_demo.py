@@ -15,6 +15,8 @@ import pytest_asyncio
 from router.providers.builtin import DEMO_MODELS
 from router.server.demo import DemoProvider
 from router.server.demo.provider import DIALECTS
+from router.server.endpoints import resolve
+from router.wire.body import Body
 from router.wire.codec import ReplyFacts
 from router.wire.formats import CODECS
 from router.wire.request import Api
@@ -507,6 +509,42 @@ async def test_a_client_that_leaves_a_stream_leaves_nothing_behind(world: World)
             reply.close()
     _, facts = await whole(world, "openai-chat")
     assert facts.usage is not None
+
+
+# --- what coding agents really send -----------------------------------------------------------------------------------
+
+PAYLOADS = sorted(
+    path
+    for path in (CASES.parents[1] / "payloads").glob("*.json")
+    if isinstance(json.loads(path.read_bytes())["body"], dict)
+)
+
+
+@pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
+async def test_a_captured_request_of_an_agent_is_answered(world: World, path: Path) -> None:
+    captured = json.loads(path.read_text("utf-8"))
+    body = {name: value for name, value in captured["body"].items() if name != "previous_response_id"}
+    endpoint = resolve(captured["path"], prefixed=True)
+    assert endpoint.api is not None
+    query = f"?{captured['query']}" if captured["query"] else ""
+    async with world.http.post(captured["path"] + query, json=body) as reply:
+        payload = await reply.read()
+        assert reply.status == 200, payload
+    codec = CODECS[endpoint.api]
+    if endpoint.kind == "count":
+        assert json.loads(payload)["input_tokens"] > 0
+        return
+    tap = codec.tap(media_type=reply.content_type)
+    if codec.view(Body.parse(json.dumps(body).encode()), url_stream=endpoint.stream).stream:
+        tap.feed(payload)
+        tap.finish()
+        assert tap.ended
+        facts = tap.facts
+    else:
+        facts = codec.read_reply(payload)
+    assert facts.stop_reason is not None
+    asks = endpoint.api != "openai-chat" or "stream_options" in body or not body.get("stream")
+    assert (facts.usage is not None) == asks
 
 
 # --- everything else ------------------------------------------------------------------------------------------------
