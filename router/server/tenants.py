@@ -31,6 +31,7 @@ log = logging.getLogger("router.server")
 
 POLL_S = 0.5
 AUTO_PORTS = range(8081, 8181)
+_UNSEEN = Fingerprint({"": ""}, {})  # a state that no folder has
 
 
 class Tenants:
@@ -51,6 +52,7 @@ class Tenants:
     ) -> None:
         self.folder = folder
         self.front: Callable[[str], Handler] | None = None
+        self.poll_s = POLL_S
         self._load = load
         self._credentials = credentials
         self._prices = prices
@@ -62,6 +64,8 @@ class Tenants:
         self._running: dict[str, Tenant] = {}
         self._broken: dict[str, tuple[Problem, ...]] = {}
         self._seen: dict[str, Fingerprint] = {}
+        self._moving: dict[str, Fingerprint | None] = {}  # changes seen once; None: the folder is gone
+        self._looking = asyncio.Lock()  # an older version must never overtake a newer one
 
     # --- looking up -----------------------------------------------------------------------------------------------
 
@@ -110,21 +114,39 @@ class Tenants:
 
     async def refresh(self) -> None:
         """Load what is new or has changed, drop what is gone."""
-        found, changed = await asyncio.to_thread(self._scan)
-        for name, loaded in changed.items():
-            await self._take(name, loaded)
-        for name in [*self._running, *self._broken]:
-            if name not in found:
-                await self._drop(name)
+        await self._look(patient=False)
 
     async def watch(self) -> None:
-        """Look for changes, for ever."""
+        """Look for changes, for ever. What goes wrong here must not end the watching."""
+        told = ""
         while True:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self.poll_s)
             try:
-                await self.refresh()
+                await self._look(patient=True)
             except OSError as error:
-                log.error("the profiles in %s can't be read: %s", self.folder, error)
+                if str(error) != told:
+                    log.error("the profiles in %s can't be read: %s", self.folder, error)
+                told = str(error)
+            except Exception:
+                log.exception("a change of the profiles in %s could not be taken up", self.folder)
+            else:
+                told = ""
+
+    async def _look(self, *, patient: bool) -> None:
+        """Compare the folder with what is known. Patient: a change is taken up once it has stayed for two looks, since
+        half of a file that is being written may be a good file of another meaning."""
+        async with self._looking:
+            found, changed = await asyncio.to_thread(self._scan, patient)
+            waiting = dict(changed)
+            try:
+                for name, loaded in changed.items():
+                    await self._take(name, loaded)
+                    del waiting[name]
+            finally:
+                self._seen |= dict.fromkeys(waiting, _UNSEEN)  # whatever went wrong, they are tried again
+            for name in [*self._running, *self._broken]:
+                if name not in found:
+                    await self._drop(name)
 
     async def close(self) -> None:
         """End every profile's listener and script."""
@@ -140,18 +162,30 @@ class Tenants:
             if tenant.listener is not None:
                 tenant.listener.stop()
 
-    def _scan(self) -> tuple[set[str], dict[str, Loaded]]:
+    def _scan(self, patient: bool) -> tuple[set[str], dict[str, Loaded]]:
+        """The profiles that count as being there, and those to take up, loaded."""
         found = find_profiles(self.folder)
+        now: dict[str, Fingerprint | None] = {name: fingerprint(directory) for name, directory in found.items()}
+        now |= dict.fromkeys(self._seen.keys() - found.keys())
+        moved = {name: state for name, state in now.items() if state != self._seen.get(name)}
+        still = [name for name, state in moved.items() if not patient or self._has_stayed(name, state)]
+        self._moving = {name: state for name, state in moved.items() if name not in still}
         changed: dict[str, Loaded] = {}
-        for name, directory in found.items():
-            now = fingerprint(directory)
-            if self._seen.get(name) != now:
-                self._seen[name] = now
-                changed[name] = self._load(directory, name)
-        for name in [*self._seen]:
-            if name not in found:
+        for name in still:
+            state = moved[name]
+            if state is None:
                 del self._seen[name]
-        return set(found), changed
+            else:
+                self._seen[name] = state
+                changed[name] = self._load(found[name], name)
+        return set(self._seen), changed
+
+    def _has_stayed(self, name: str, state: Fingerprint | None) -> bool:
+        """Whether a folder was like this at the last look, too: not only what its files say, their times as well."""
+        before = self._moving.get(name, _UNSEEN)
+        if state is None or before is None:
+            return state is before
+        return before == state and before.stamps == state.stamps
 
     async def _take(self, name: str, loaded: Loaded) -> None:
         errors = tuple(problem for problem in loaded.problems if problem.severity == "error")
@@ -181,6 +215,7 @@ class Tenants:
     async def _listen(self, tenant: Tenant, profile: Profile) -> None:
         """Open, move or close the profile's own listener as its file says."""
         assert self.front is not None
+        tenant.listen_problem = None
         current = tenant.listener
         if profile.port is None:
             wanted: list[int] = []
