@@ -15,7 +15,7 @@ import stat
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiosqlite
 
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 BATCH = 500  # records in one transaction
 QUEUE_BOUND = 10_000  # records waiting; beyond it they go to the spill file
+WATCH_S = 0.05  # how often those who wait are looked after
+LONG_S = 3600.0
 RETRY_S = 0.25  # pause after a failed transaction
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -48,6 +50,18 @@ class _Connection(aiosqlite.Connection):
         return await self._execute(job, self._conn)  # type: ignore[no-any-return, no-untyped-call]
 
 
+class _Waiting(NamedTuple):
+    """A record that isn't committed yet, who waits for it, and until when (the loop's time)."""
+
+    record: Record
+    future: asyncio.Future[bool]
+    until: float
+
+    def settle(self) -> None:
+        if not self.future.done():
+            self.future.set_result(True)
+
+
 class Ledger:
     """Open with ``await Ledger.open(...)``, close with ``await ledger.close()``."""
 
@@ -58,7 +72,9 @@ class Ledger:
         self.lost = 0  # records that could be kept nowhere; anything but 0 is shown as a problem
         self._connection = connection
         self._spill = Spill(path.with_suffix(".spill"))
-        self._queue: deque[tuple[Record, asyncio.Future[None]]] = deque()
+        self._queue: deque[_Waiting] = deque()
+        self._batch: list[_Waiting] = []  # being written right now
+        self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
         self._writer = asyncio.create_task(self._write(), name="ledger writer")
@@ -86,16 +102,33 @@ class Ledger:
         await ledger._recover()
         return ledger
 
-    def put(self, record: Record) -> asyncio.Future[None]:
-        """Record, without waiting. The future is done when the record is committed, or spilled at the queue's bound."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def put(self, record: Record, *, patience_s: float = LONG_S) -> asyncio.Future[bool]:
+        """Record, without waiting. Whoever waits for the future learns whether the record is on disk: true when it is
+        committed (or spilled, at the queue's bound), false when that took longer than ``patience_s``, roughly; it is
+        written all the same, later.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
         if len(self._queue) >= QUEUE_BOUND or self._closing:
             self.spill(record)
-            future.set_result(None)
-        else:
-            self._queue.append((record, future))
-            self._wake.set()
+            future.set_result(True)
+            return future
+        self._queue.append(_Waiting(record, future, loop.time() + patience_s))
+        self._wake.set()
+        if self._watch is None:
+            # One timer for all that wait: a timer each would cost more than the record.
+            self._watch = loop.call_later(WATCH_S, self._look)
         return future
+
+    def _look(self) -> None:
+        """Let those go on who have waited long enough."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for waiting in (*self._batch, *self._queue):
+            if waiting.until <= now and not waiting.future.done():
+                waiting.future.set_result(False)
+        busy = self._batch or self._queue
+        self._watch = loop.call_later(WATCH_S, self._look) if busy else None
 
     def spill(self, record: Record) -> None:
         """Keep a record in the spill file; if that fails too it is counted as lost. Committing it later is harmless."""
@@ -113,18 +146,19 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """Records not committed yet."""
-        return len(self._queue)
+        return len(self._queue) + len(self._batch)
 
     async def close(self) -> None:
         """Write what is waiting, then close; records that can't be written are spilled."""
         self._closing = True
         self._wake.set()
         await self._writer
-        for record, future in self._queue:
-            self.spill(record)
-            if not future.done():
-                future.set_result(None)
+        for waiting in self._queue:
+            self.spill(waiting.record)
+            waiting.settle()
         self._queue.clear()
+        if self._watch is not None:
+            self._watch.cancel()
         try:
             await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
@@ -139,12 +173,13 @@ class Ledger:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            records = [record for record, _ in batch]
+            batch = self._batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            records = [waiting.record for waiting in batch]
             try:
                 await self._connection.run(lambda connection, records=records: write_records(connection, records))  # type: ignore[misc]
             except sqlite3.Error as error:
                 self._queue.extendleft(reversed(batch))
+                self._batch = []
                 if self.failing is None:
                     log.error("the ledger can't be written: %s; trying again", error)
                 self.failing = str(error)
@@ -155,9 +190,9 @@ class Ledger:
             if self.failing is not None:
                 log.warning("the ledger can be written again")
                 self.failing = None
-            for _, future in batch:
-                if not future.done():
-                    future.set_result(None)
+            self._batch = []
+            for waiting in batch:
+                waiting.settle()
             if self._spill.count and not self._queue:
                 await self._import_spill()
 

@@ -19,20 +19,21 @@ HOURS_A_DAY = 24
 
 _INTENT_COLUMNS = tuple(field.name for field in fields(Intent))
 _INSERT_REQUEST = (
-    f"INSERT OR IGNORE INTO requests (state, {', '.join(_INTENT_COLUMNS)}) "
-    f"VALUES ('open', {', '.join('?' * len(_INTENT_COLUMNS))})"
+    f"INSERT INTO requests (state, {', '.join(_INTENT_COLUMNS)}) "
+    f"VALUES ('open', {', '.join('?' * len(_INTENT_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
 )
 _SETTLE_REQUEST = """
     UPDATE requests SET state = 'settled', outcome = ?, status = ?, error_class = ?, input = ?, cache_read = ?,
         cache_write = ?, cache_write_1h = ?, output = ?, reasoning = ?, usage_estimated = ?, cost_nano_usd = ?,
         list_nano_usd = ?, price_source = ?, first_byte_ms = ?, duration_ms = ?, attempts = ?,
-        provider = coalesce(?, provider), model = coalesce(?, model)
+        provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
+        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation)
     WHERE id = ? AND state = 'open'
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
 """
 _INSERT_ATTEMPT = """
-    INSERT OR IGNORE INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'open')
+    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
 """
 _SETTLE_ATTEMPT = """
     INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state, status, error_class,
@@ -48,6 +49,8 @@ _SETTLE_ATTEMPT = """
         response_id = excluded.response_id
     WHERE attempts.state = 'open'
 """
+# A call that was announced and then not made, because its row couldn't be committed in time.
+_FORGET_ATTEMPTS = "DELETE FROM attempts WHERE request_id = ? AND state = 'open'"
 _SEE_RULE = """
     INSERT INTO rules (profile, rule_hash, rule, first_ms, last_ms) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (profile, rule_hash) DO UPDATE SET rule = excluded.rule,
@@ -69,14 +72,6 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """A request has ended."""
-
-    settlement: Settlement
-    attempts: tuple[AttemptRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Annotate:
     """The recorded facts of a request (JSON text), found out after its reply."""
 
@@ -84,6 +79,15 @@ class Annotate:
     facts: str
     estimated_input: int | None = None
     conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A request has ended."""
+
+    settlement: Settlement
+    attempts: tuple[AttemptRecord, ...] = ()
+    annotation: Annotate | None = None  # the facts, if they are known by then
 
 
 Record = Begin | Settle | Annotate
@@ -141,7 +145,7 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
     connection.execute("BEGIN IMMEDIATE")
     try:
         sums: dict[RollupKey, list[int]] = {}
-        seen_rules: dict[tuple[str, str], tuple[str, int]] = {}
+        seen_rules: dict[tuple[str, str], tuple[str, int, int]] = {}
         for record in records:
             if isinstance(record, Begin):
                 _begin(connection, record)
@@ -156,7 +160,7 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
             _ADD_TO_DAYS, ((key.hour // HOURS_A_DAY, *key[1:], *values) for key, values in sums.items())
         )
         connection.executemany(
-            _SEE_RULE, ((profile, rule_hash, rule, ms, ms) for (profile, rule_hash), (rule, ms) in seen_rules.items())
+            _SEE_RULE, ((profile, rule_hash, *seen) for (profile, rule_hash), seen in seen_rules.items())
         )
         connection.execute("COMMIT")
     except BaseException:
@@ -180,7 +184,7 @@ def _settle(
     connection: sqlite3.Connection,
     record: Settle,
     sums: dict[RollupKey, list[int]],
-    seen_rules: dict[tuple[str, str], tuple[str, int]],
+    seen_rules: dict[tuple[str, str], tuple[str, int, int]],
 ) -> None:
     s = record.settlement
     for a in record.attempts:
@@ -192,16 +196,20 @@ def _settle(
                 *(a.cost_nano_usd, a.list_nano_usd, a.price_source, a.usage_raw, a.response_id),
             ),
         )
+    note = record.annotation
+    found = (None, None, None) if note is None else (note.facts, note.estimated_input, note.conversation)
     row = connection.execute(
         _SETTLE_REQUEST,
         (
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, s.id),
+            *(s.provider, s.model, *found, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already
         return
+    if not record.attempts:
+        connection.execute(_FORGET_ATTEMPTS, (s.id,))
     time_ms, profile, rule, rule_hash, kind, provider, model, client, key = row
     rollup_key = RollupKey(
         time_ms // HOUR_MS, profile, rule, rule_hash, kind, provider or "", model or "", client, key or ""
@@ -209,7 +217,8 @@ def _settle(
     line = sums.setdefault(rollup_key, [0] * len(ROLLUP_SUMS))
     for position, amount in enumerate(rollup_amounts(s)):
         line[position] += amount
-    seen_rules[profile, rule_hash] = (rule, time_ms)
+    _, first_ms, last_ms = seen_rules.get((profile, rule_hash), (rule, time_ms, time_ms))
+    seen_rules[profile, rule_hash] = (rule, min(first_ms, time_ms), max(last_ms, time_ms))
 
 
 def rollup_amounts(s: Settlement) -> tuple[int, ...]:

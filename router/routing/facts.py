@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.agents.agent import Agent, AgentRequest
@@ -148,6 +149,7 @@ class RequestFacts(Facts):
     conversation: str | None
     _pieces: list[Piece]
     _summaries: list[PieceSummary]
+    _of_messages: list[PieceSummary]
     _last_turn: list[PieceSummary]
     _request: AgentRequest
     _latest_text: str
@@ -197,7 +199,7 @@ class RequestFacts(Facts):
     def tokens(self) -> int:
         """Counted once; ``CountNeeded`` where so much must be counted that it isn't allowed here."""
         if self._tokens is None:
-            self._tokens = self._cache.tokens(self.view, self.may_count)
+            self._tokens = self._cache.tokens(self.view, self.may_count, self._summaries)
         return self._tokens
 
     def tokens_reach(self, threshold: int) -> bool:
@@ -333,7 +335,7 @@ class RequestFacts(Facts):
         given = self.agent.conversation(self._request)
         if given:
             return given
-        answered = any(summary.role == "assistant" for summary in self._message_summaries())
+        answered = any(summary.role == "assistant" for summary in self._of_messages)
         return self.conversation_start if answered else None
 
     def _find_provider_used(self) -> str | None:
@@ -363,7 +365,7 @@ class RequestFacts(Facts):
         return self.view.tool_count
 
     def _find_tools(self) -> tuple[Tool, ...]:
-        return self.view.tools
+        return self._cache.tools(self.view)
 
     def _find_forced_tool(self) -> str | None:
         return self.view.forced_tool
@@ -398,10 +400,10 @@ class RequestFacts(Facts):
         return turn
 
     def _find_messages(self) -> int:
-        return sum(piece.kind == "message" for piece in self._pieces)
+        return len(self._of_messages)
 
     def _find_turns(self) -> int:
-        return sum(summary.human and summary.role == "user" for summary in self._message_summaries())
+        return len([None for summary in self._of_messages if summary.human and summary.role == "user"])
 
     def _find_tool_result(self) -> bool:
         return any(summary.tool_result for summary in self._last_turn)
@@ -415,10 +417,9 @@ class RequestFacts(Facts):
     def _find_document(self) -> bool:
         return any(summary.documents for summary in self._summaries)
 
-    def _message_summaries(self) -> Iterator[PieceSummary]:
-        return (
-            summary for piece, summary in zip(self._pieces, self._summaries, strict=True) if piece.kind == "message"
-        )
+    def _find_of_messages(self) -> list[PieceSummary]:
+        pairs = zip(self._pieces, self._summaries, strict=True)
+        return [summary for piece, summary in pairs if piece.kind == "message"]
 
     # What is said
 
@@ -454,6 +455,7 @@ class RequestFacts(Facts):
         return self._phrases.search(text) if self._phrases is not None else NOTHING
 
 
+@lru_cache(maxsize=4096)
 def is_search_name(name: str) -> bool:
     """Whether a function by this name searches the web: ``web_search``, ``WebSearch``, ``google_web_search``, …"""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())

@@ -11,7 +11,7 @@ would make of it, for context windows and prices.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from router.routing.facts import CountNeeded
 from router.routing.families import Makeup, family_estimate, family_of
 from router.routing.images import document_tokens, image_tokens
 from router.routing.memory import Memory
-from router.wire.request import Api, Piece, RequestView, Role
+from router.wire.request import Api, Piece, RequestView, Role, Tool
 
 REQUEST_TOKENS: Final = 3
 """What every request costs beside its pieces."""
@@ -31,6 +31,8 @@ TOOL_TOKENS: Final = 8
 
 LOOP_BYTES: Final = 24_000
 """Text that may be counted where others wait for it: about 1.5 ms."""
+
+_FURTHER_TOOLS: Final = ("web_search_options", "plugins")  # Chat's ways of offering a tool outside its lists
 
 CACHE_PIECES: Final = 50_000
 """Pieces remembered: 10 to 15 MB, some 250 long conversations."""
@@ -78,6 +80,7 @@ class PieceSummaries:
 
     def __init__(self, limit: int = CACHE_PIECES) -> None:
         self._summaries: Memory[tuple[str, str, int, int], PieceSummary] = Memory(limit)
+        self._tools: Memory[Hashable, tuple[Tool, ...]] = Memory(limit // 50)
         self.conversations: Memory[Hashable, str] = Memory(limit // 10)  # by their first pieces: see facts
 
     def __len__(self) -> int:
@@ -88,19 +91,30 @@ class PieceSummaries:
         raw = piece.raw
         return self._summaries.get((piece.kind, view.api, len(raw), hash(raw)), lambda: _summarise(view, piece))
 
-    def tokens(self, view: RequestView, may_count: bool = True) -> int:
-        """Estimated input tokens of the request, counted to the end.
+    def tools(self, view: RequestView) -> tuple[Tool, ...]:
+        """The tools offered, read now unless the same ones were offered before."""
+        body = view.body
+        offered = (hash(piece.raw) for piece in view.pieces() if piece.kind == "tools")
+        key = (view.api, *(body.raw_field(name) for name in _FURTHER_TOOLS), *offered)
+        return self._tools.get(key, lambda: view.tools)
+
+    def tokens(self, view: RequestView, may_count: bool = True, summaries: Sequence[PieceSummary] | None = None) -> int:
+        """Estimated input tokens of the request, counted to the end. ``summaries`` are its pieces', if at hand.
 
         Raises ``CountNeeded`` as ``reaches`` does.
         """
-        known = [(piece, self.summary(view, piece)) for piece in view.pieces()]
-        uncounted = sum(summary.at_most - summary.at_least for _, summary in known)
-        if uncounted and not may_count and (uncounted > LOOP_BYTES or not encoding_loaded()):
+        pieces = view.pieces()
+        if summaries is None:
+            summaries = [self.summary(view, piece) for piece in pieces]
+        low = sum([summary.at_least for summary in summaries])
+        uncounted = sum([summary.at_most for summary in summaries]) - low
+        if not uncounted:
+            return REQUEST_TOKENS + low
+        if not may_count and (uncounted > LOOP_BYTES or not encoding_loaded()):
             raise CountNeeded
-        for piece, summary in known:
-            if summary.at_least != summary.at_most:
-                _count_piece(view, piece, summary)
-        return REQUEST_TOKENS + sum(summary.at_least for _, summary in known)
+        for piece, summary in zip(pieces, summaries, strict=True):
+            _count_piece(view, piece, summary)
+        return REQUEST_TOKENS + sum(summary.at_least for summary in summaries)
 
     def makeup(self, view: RequestView) -> Makeup:
         """What the request consists of, counted to the end."""

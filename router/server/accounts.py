@@ -11,7 +11,7 @@ import time
 
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
-from router.ledger.writing import Begin, Settle
+from router.ledger.writing import Annotate, Begin, Settle
 from router.profile.profile import Profile
 from router.providers.provider import Provider
 from router.server.pricing import price_attempt
@@ -43,6 +43,7 @@ class Account:
         self._provider: Provider | None = None
         self._started = time.monotonic()
         self._called = self._started
+        self._annotation: Annotate | None = None
         self._outcome: Outcome = "client-gone"  # until something better is known
         self._status: int | None = None
         self._error_class: str | None = None
@@ -61,18 +62,11 @@ class Account:
         """
         self.intent, self.attempt, self._provider = intent, attempt, provider
         ledger = self._services.ledger
-        committed = ledger.put(Begin(intent, attempt))
+        committed = ledger.put(Begin(intent, attempt), patience_s=RECORD_WAIT_S)
         refuse = self._profile.ledger_on_error == "refuse"
-        if ledger.failing is None or refuse:
-            try:
-                async with asyncio.timeout(RECORD_WAIT_S):
-                    await committed
-            except TimeoutError as error:
-                if refuse:
-                    self.attempt = None  # no call is made
-                    raise Unavailable(
-                        "the ledger can't be written, and this profile serves nothing unrecorded"
-                    ) from error
+        if (ledger.failing is None or refuse) and not await committed and refuse:
+            self.attempt = None  # no call is made
+            raise Unavailable("the ledger can't be written, and this profile serves nothing unrecorded")
         self._called = time.monotonic()
 
     @property
@@ -85,6 +79,13 @@ class Account:
         if self.first_byte_ms is None:
             self.first_byte_ms = self.since_call_s * 1000
 
+    def annotate(self, found: Annotate) -> None:
+        """The facts of the request: written with the settlement, or after it."""
+        if self.settled:
+            self._services.ledger.put(found)
+        else:
+            self._annotation = found
+
     # --- settling -------------------------------------------------------------------------------------------------
 
     def finish(self, outcome: Outcome, status: int | None, error_class: str | None = None) -> None:
@@ -96,11 +97,7 @@ class Account:
         record = self._settlement()
         if record is None:
             return
-        committed = self._put(record)
-        try:
-            async with asyncio.timeout(SETTLE_WAIT_S):
-                await committed
-        except TimeoutError:
+        if not await self._put(record):
             self._services.ledger.spill(record)
 
     def close(self, *, drained: bool) -> None:
@@ -111,9 +108,9 @@ class Account:
         if record is not None:
             self._put(record)
 
-    def _put(self, record: Settle) -> asyncio.Future[None]:
+    def _put(self, record: Settle) -> asyncio.Future[bool]:
         assert self.intent is not None
-        committed = self._services.ledger.put(record)
+        committed = self._services.ledger.put(record, patience_s=SETTLE_WAIT_S)
         self._tenant.note(self.intent, record.settlement, response_id=self.reply.response_id)
         self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
         return committed
@@ -133,15 +130,18 @@ class Account:
             duration_ms=(now - self._started) * 1000,
         )
         if attempt is None or self._provider is None:
-            return Settle(settlement)
+            return Settle(settlement, (), self._annotation)
         attempt.error_class = self._error_class
         attempt.duration_ms = (now - self._called) * 1000
         attempt.first_byte_ms = self.first_byte_ms
         attempt.usage, attempt.usage_raw = self.reply.usage, self.reply.usage_raw
         attempt.response_id = self.reply.response_id if intent.api == "openai-responses" else None
         attempt.maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
-        if intent.kind == "count":
-            attempt.cost_nano_usd = attempt.list_nano_usd = 0  # counting is free at every provider
+        refused = (
+            attempt.usage is None and not attempt.maybe_billed and self._outcome in ("client-error", "upstream-error")
+        )
+        if intent.kind == "count" or refused:
+            attempt.cost_nano_usd = attempt.list_nano_usd = 0  # counting is free, and an error isn't charged
         else:
             price_attempt(
                 attempt,
@@ -156,4 +156,4 @@ class Account:
         settlement.price_source = attempt.price_source
         settlement.provider, settlement.model = attempt.provider, attempt.model
         settlement.attempts = 1
-        return Settle(settlement, (attempt,))
+        return Settle(settlement, (attempt,), self._annotation)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from router.ledger.store import Ledger
 from router.ledger.writing import Annotate
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.rules import RouteTable
@@ -29,13 +28,13 @@ WAITING_BYTES = 64 * 2**20  # of request bodies
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to be annotated. ``remember`` is told the conversation, on the loop."""
+    """One request to be annotated. ``done`` is told what was found out, on the loop."""
 
     request_id: str
     facts: RequestFacts
     routes: RouteTable
     count_tokens: bool
-    remember: Callable[[str], None]
+    done: Callable[[Annotate], None]
 
     @property
     def size(self) -> int:
@@ -46,9 +45,8 @@ class Job:
 class Annotator:
     """A queue and a task."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self) -> None:
         self.skipped = 0
-        self._ledger = ledger
         self._jobs: deque[Job] = deque()
         self._bytes = 0
         self._working = False
@@ -89,16 +87,14 @@ class Annotator:
             self._bytes -= job.size
             self._working = True
             try:
-                record, conversation = await _annotate(job)
-                job.remember(conversation)
-                self._ledger.put(record)
+                job.done(await _annotate(job))
             except Exception:  # noqa: BLE001 - a request we can't describe is still a request that was served
                 log.exception("the facts of request %s could not be recorded", job.request_id)
             self._working = False
             await asyncio.sleep(0)
 
 
-async def _annotate(job: Job) -> tuple[Annotate, str]:
+async def _annotate(job: Job) -> Annotate:
     try:
         return _record(job)
     except CountNeeded:
@@ -106,9 +102,9 @@ async def _annotate(job: Job) -> tuple[Annotate, str]:
         return await asyncio.to_thread(_record, job)
 
 
-def _record(job: Job) -> tuple[Annotate, str]:
+def _record(job: Job) -> Annotate:
     facts = job.facts
     recorded = facts.record(job.routes, count_tokens=job.count_tokens)
     tokens = facts.tokens() if "tokens" in recorded else None
     conversation = facts.conversation or facts.conversation_start
-    return Annotate(job.request_id, msgspec.json.encode(recorded).decode(), tokens, conversation), conversation
+    return Annotate(job.request_id, msgspec.json.encode(recorded).decode(), tokens, conversation)

@@ -41,6 +41,7 @@ from router.server.request_log import RequestLog, to_stderr
 from router.server.services import Services
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
+from router.wire.piece_memory import PieceMemory
 
 log = logging.getLogger("router.server")
 
@@ -120,12 +121,13 @@ class App:
         exit_stack.callback(request_log.close)
         upstream = Upstream()
         exit_stack.push_async_callback(upstream.close)
-        annotator = Annotator(self.ledger)
+        annotator = Annotator()
         exit_stack.push_async_callback(annotator.close)
         self.services = Services(
             ledger=self.ledger,
             upstream=upstream,
             prices=prices,
+            pieces=PieceMemory(),
             summaries=PieceSummaries(),
             annotator=annotator,
             log=request_log,
@@ -166,6 +168,7 @@ class App:
         self._background(self.tenants.watch(), "profile watcher")
         gc.collect()
         gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
+        gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
 
     def _load_profile(self, directory: Path, name: str) -> Loaded:
         prices = self.services.prices

@@ -26,6 +26,7 @@ from multidict import CIMultiDict
 from router.errors import BadRequest, CredentialMissing, NoCredential, Refused, Unavailable, UpstreamError
 from router.health import classes
 from router.ledger.entry import AttemptRecord, Intent, Kind
+from router.ledger.writing import Annotate
 from router.providers.addresses import auth_headers, endpoint_url
 from router.providers.provider import Provider
 from router.routing.candidates import first_candidate
@@ -119,7 +120,9 @@ class Exchange:
     async def read(self) -> RequestView:
         """The body under a cap, then its top-level fields; nothing deeper is parsed."""
         body = Body.parse(await read_body(self.request, self.services.max_body))
-        return self.codec.view(body, url_model=self.endpoint.model, url_stream=self.endpoint.stream)
+        view = self.codec.view(body, url_model=self.endpoint.model, url_stream=self.endpoint.stream)
+        view.memory = self.services.pieces
+        return view
 
     async def decide(self, view: RequestView) -> Chosen:
         """Facts in, candidates out. A token count too large for the event loop is made in a thread."""
@@ -181,7 +184,7 @@ class Exchange:
         """Have the facts of this request written down, once, and let go of its body."""
         if self.facts is not None and self.account.intent is not None:
             self.services.annotator.put(
-                Job(self.id, self.facts, self.profile.routes, self.profile.token_facts, self.remember)
+                Job(self.id, self.facts, self.profile.routes, self.profile.token_facts, self.described)
             )
             self.facts = self.view = None
 
@@ -195,10 +198,11 @@ class Exchange:
         self.annotate()
         self.services.leave(self)
 
-    def remember(self, conversation: str) -> None:
-        """The next request of this conversation may ask where this one went."""
-        if self.chosen is not None:
-            self.tenant.remember(conversation, self.chosen.target)
+    def described(self, found: Annotate) -> None:
+        """The facts are known: they go to the books; and the conversation's next request may ask where this one went."""
+        self.account.annotate(found)
+        if self.chosen is not None and found.conversation is not None:
+            self.tenant.remember(found.conversation, self.chosen.target)
 
     def cut(self) -> None:
         """The server stops: end this exchange now. A started stream gets an error event first."""

@@ -16,6 +16,7 @@ from router.server.admission import HostRule, KeyRing
 from router.server.annotate import Annotator
 from router.server.request_log import RequestLog
 from router.upstream.client import Upstream
+from router.wire.piece_memory import PieceMemory
 
 if TYPE_CHECKING:
     from router.server.exchange import Exchange
@@ -32,6 +33,7 @@ class Services:
     ledger: Ledger
     upstream: Upstream
     prices: PriceTable
+    pieces: PieceMemory
     summaries: PieceSummaries
     annotator: Annotator
     log: RequestLog

@@ -99,14 +99,13 @@ class MessagesView(RequestView):
         return "\n\n".join(_texts_of(self.body.get("system")))
 
     def _cut(self) -> list[Piece]:
-        raw_messages = self._items("messages")
+        messages = self._messages("messages")
         pieces: list[Piece] = []
         if (system := self.body.raw_field("system")) is not None and system != b"null":
-            pieces.append(Piece("system", system))
+            pieces.append(self._piece("system", system))
         if (tools := self.body.raw_field("tools")) is not None and tools not in (b"null", b"[]"):
-            pieces.append(Piece("tools", tools))
-        pieces.extend([Piece("message", bytes(raw)) for raw in raw_messages])
-        return pieces
+            pieces.append(self._piece("tools", tools))
+        return pieces + messages
 
     def read(self, piece: Piece) -> PieceContent:
         try:

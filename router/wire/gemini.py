@@ -135,14 +135,14 @@ class GeminiView(RequestView):
         pieces: list[Piece] = []
         system = self.body.raw_field("systemInstruction") or self.body.raw_field("system_instruction")
         if system is not None and system != b"null":
-            pieces.append(Piece("system", system))
+            pieces.append(self._piece("system", system))
         if (tools := self.body.raw_field("tools")) is not None and tools not in (b"null", b"[]"):
-            pieces.append(Piece("tools", tools))
+            pieces.append(self._piece("tools", tools))
         contents = self.body.raw_field("contents")
         if contents is not None and contents.startswith((b"{", b'"')):  # one turn, not in a list
             pieces.append(Piece("message", contents))
         else:
-            pieces.extend([Piece("message", bytes(raw)) for raw in self._items("contents")])
+            pieces.extend(self._messages("contents"))
         return pieces
 
     def read(self, piece: Piece) -> PieceContent:

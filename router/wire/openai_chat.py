@@ -163,9 +163,10 @@ class ChatView(RequestView):
 
     def _cut(self) -> list[Piece]:
         offered = (self.body.raw_field(field) for field in ("tools", "functions"))
-        pieces = [Piece("tools", tools) for tools in offered if tools not in (None, b"null", b"[]")]
-        pieces.extend([Piece("message", bytes(raw)) for raw in self._items("messages")])
-        return pieces
+        pieces = [
+            self._piece("tools", tools) for tools in offered if tools is not None and tools not in (b"null", b"[]")
+        ]
+        return pieces + self._messages("messages")
 
     def read(self, piece: Piece) -> PieceContent:
         try:

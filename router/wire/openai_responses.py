@@ -122,9 +122,9 @@ class ResponsesView(RequestView):
     def _cut(self) -> list[Piece]:
         pieces: list[Piece] = []
         if (instructions := self.body.raw_field("instructions")) is not None and instructions not in (b"null", b'""'):
-            pieces.append(Piece("system", instructions))
+            pieces.append(self._piece("system", instructions))
         if (tools := self.body.raw_field("tools")) is not None and tools not in (b"null", b"[]"):
-            pieces.append(Piece("tools", tools))
+            pieces.append(self._piece("tools", tools))
         pieces.extend(self._input())
         return pieces
 
@@ -132,7 +132,7 @@ class ResponsesView(RequestView):
         raw = self.body.raw_field("input")
         if raw is not None and raw.startswith(b'"'):
             return [Piece("message", raw)]
-        return [Piece("message", bytes(item)) for item in self._items("input")]
+        return self._messages("input")
 
     def read(self, piece: Piece) -> PieceContent:
         try:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import msgspec
 
 from router.errors import BadRequest
 from router.wire.body import Body, decode
+
+if TYPE_CHECKING:
+    from router.wire.piece_memory import PieceMemory
 
 Api = Literal["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
 Role = Literal["system", "user", "assistant"]
@@ -83,6 +86,7 @@ class RequestView(ABC):
 
     def __init__(self, body: Body) -> None:
         self.body = body
+        self.memory: PieceMemory | None = None  # of earlier requests, whose pieces may be used again
         self._pieces: list[Piece] | None = None
 
     @property
@@ -166,6 +170,19 @@ class RequestView(ABC):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
             raise BadRequest(f"the field '{name}' must be a whole number")
         return None if value is None else int(value)
+
+    def _piece(self, kind: PieceKind, raw: bytes) -> Piece:
+        return Piece(kind, raw) if self.memory is None else self.memory.single(kind, raw)
+
+    def _messages(self, name: str) -> list[Piece]:
+        """The elements of a list as message pieces; none if the field is absent or null."""
+        raw = self.body.raw_field(name)
+        if self.memory is None or raw is None or not raw.startswith(b"["):
+            return [Piece("message", bytes(item)) for item in self._items(name)]
+        try:
+            return self.memory.messages(self.api, raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise BadRequest(f"the field '{name}' must be a list") from error
 
     def _items(self, name: str) -> list[msgspec.Raw]:
         """The elements of a list, nothing decoded deeper; none if the field is absent or null."""
