@@ -156,9 +156,10 @@ class App:
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)
         exit_stack.push_async_callback(self.tenants.close)
         self.listener = Listener(host, port, Front(self.services, self.tenants))
-        await self.listener.open()
+        await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
         exit_stack.push_async_callback(self.listener.close)
         await self.tenants.refresh()
+        await self.listener.accept()
         admin = AdminServer(self, self.home.socket)
         await admin.open()
         exit_stack.push_async_callback(admin.close)

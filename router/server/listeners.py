@@ -121,13 +121,22 @@ class Listener:
         self._gate: Gate | None = None
         self._servers: list[asyncio.Server] = []
 
-    async def open(self) -> None:
-        """Raises ListenError naming the address; never takes another port than the one asked for (0: any)."""
+    async def open(self, *, accept: bool = True) -> None:
+        """Raises ListenError naming the address; never takes another port than the one asked for (0: any).
+
+        Without ``accept`` clients can connect but wait until ``accept()`` is called.
+        """
         loop = asyncio.get_running_loop()
         self._gate = Gate(self._handler)
         for sock in bind(self.host, self.port):
-            self._servers.append(await loop.create_server(self._gate, sock=sock, backlog=BACKLOG))
+            server = await loop.create_server(self._gate, sock=sock, backlog=BACKLOG, start_serving=accept)
+            self._servers.append(server)
         self.port = self._servers[0].sockets[0].getsockname()[1]
+
+    async def accept(self) -> None:
+        """Begin to serve an address that was opened without."""
+        for server in self._servers:
+            await server.start_serving()
 
     @property
     def base_url(self) -> str:

@@ -58,4 +58,3 @@ def everything(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
     finally:
         connection.close()
-
