@@ -28,6 +28,17 @@ from router.ledger.writing import Record, Settle, write_records
 log = logging.getLogger("router.ledger")
 T = TypeVar("T")
 
+# Errors about a record, not about the database: trying again would fail for ever.
+_UNSTORABLE = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    ValueError,  # text that isn't Unicode
+    TypeError,
+)
+
 BATCH = 500  # records in one transaction
 QUEUE_BOUND = 10_000  # records waiting; beyond it they go to the spill file
 WATCH_S = 0.05  # how often those who wait are looked after
@@ -77,7 +88,7 @@ class Ledger:
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
-        self._writer = asyncio.create_task(self._write(), name="ledger writer")
+        self._writer: asyncio.Task[None]
 
     @classmethod
     async def open(cls, path: Path) -> Ledger:
@@ -91,15 +102,14 @@ class Ledger:
         try:
             await connection.run(_prepare)
             ledger = cls(path, connection)
+            await ledger._recover()
         except sqlite3.Error as error:
             await connection.close()
-            raise LedgerError(
-                f"the ledger {path} can't be used: {error}; move it aside (it is left as it is) or restore a backup"
-            ) from error
-        except LedgerError:
+            raise LedgerError(f"the ledger {path} can't be used: {error}; {_remedy(error)}") from error
+        except LedgerError as error:
             await connection.close()
-            raise
-        await ledger._recover()
+            raise LedgerError(f"the ledger {path} can't be used: {error}") from error
+        ledger._writer = asyncio.create_task(ledger._write(), name="ledger writer")
         return ledger
 
     def put(self, record: Record, *, patience_s: float = LONG_S) -> asyncio.Future[bool]:
@@ -176,7 +186,7 @@ class Ledger:
             batch = self._batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             records = [waiting.record for waiting in batch]
             try:
-                await self._connection.run(lambda connection, records=records: write_records(connection, records))  # type: ignore[misc]
+                await self._store(records)
             except sqlite3.Error as error:
                 self._queue.extendleft(reversed(batch))
                 self._batch = []
@@ -196,6 +206,20 @@ class Ledger:
             if self._spill.count and not self._queue:
                 await self._import_spill()
 
+    async def _store(self, records: list[Record]) -> None:
+        """Commit the records together; if one of them can't be stored, each for itself, so that only that one is lost.
+
+        Raises sqlite3.Error where the database is the problem."""
+        try:
+            await self.run(lambda connection: write_records(connection, records))
+        except _UNSTORABLE as error:
+            if len(records) == 1:
+                self.lost += 1
+                log.error("a ledger record can't be stored: %s: %s", type(error).__name__, error)
+                return
+            for record in records:
+                await self._store([record])
+
     async def _recover(self) -> None:
         await self._import_spill()
         interrupted = await self.run(_interrupt_open)
@@ -206,7 +230,7 @@ class Ledger:
         records = self._spill.read()
         try:
             if records:
-                await self.run(lambda connection: write_records(connection, records))
+                await self._store(records)
             self._spill.clear()
         except (sqlite3.Error, OSError) as error:
             log.error("the spill file %s could not be imported: %s", self._spill.path, error)
@@ -230,17 +254,25 @@ def _check_file(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()  # first of all: a strange file stays as it is
     if version > len(MIGRATIONS):
         raise LedgerError(
-            f"the ledger was written by a newer router (schema {version}, this one knows {len(MIGRATIONS)}); "
-            "update the router"
+            f"a newer router wrote it (schema {version}, this one knows {len(MIGRATIONS)}); update the router"
         )
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise LedgerError("it is another program's database, no ledger; choose another --home")
+    if version > 0:
+        connection.execute("SELECT * FROM requests LIMIT 1").fetchone()
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
     for number in range(version, len(MIGRATIONS)):
         connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
-    connection.execute("SELECT count(*) FROM (SELECT 1 FROM requests LIMIT 1)")
+
+
+def _remedy(error: sqlite3.Error) -> str:
+    if "locked" in str(error):
+        return "another program is writing to it; close that program"
+    return "move it aside (it is left as it is) or restore a backup"
 
 
 def _interrupt_open(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,119 @@
+"""Records become rows once, in whatever order and however often they are written."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.ledger.migrations import MIGRATIONS
+from router.ledger.writing import Begin, Record, Settle, write_records
+from tests.support.records import everything, made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "router.db"
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in MIGRATIONS:
+            connection.executescript(migration)
+        yield connection
+
+
+def written(path: Path, batches: Iterable[list[Record]]) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in MIGRATIONS:
+            connection.executescript(migration)
+        for batch in batches:
+            write_records(connection, batch)
+    return everything(path)
+
+
+def test_a_settled_request_is_one_row_one_call_and_one_in_the_sums(connection: sqlite3.Connection, path: Path) -> None:
+    write_records(connection, list(made()))
+    rows = everything(path)
+    assert {table: len(of_table) for table, of_table in rows.items()} == {
+        "requests": 1, "attempts": 1, "rollup": 1, "rollup_day": 1, "rules": 1,
+    }  # fmt: skip
+    columns = "state, outcome, input, output, cost_nano_usd, facts"
+    row = connection.execute(f"SELECT {columns} FROM requests").fetchone()
+    assert row == ("settled", "ok", 10, 5, 700, '{"tools": 2}')
+    assert connection.execute("SELECT requests, cost_nano_usd FROM rollup").fetchone() == (1, 700)
+
+
+def test_writing_everything_again_changes_nothing(path: Path, tmp_path: Path) -> None:
+    records = [record for number in range(1, 30) for record in made(number)]
+    once = written(path, [records])
+    for repeat in (2, 3):
+        assert written(tmp_path / f"{repeat}.db", [records] * repeat) == once
+
+
+def test_how_records_are_batched_makes_no_difference(path: Path, tmp_path: Path) -> None:
+    records: list[Record] = [record for number in range(1, 30) for record in made(number)]
+    once = written(path, [records])
+    rng = random.Random(7)
+    for case in range(20):
+        remaining, batches = list(records), []
+        while remaining:
+            size = rng.randint(1, 12)
+            batches.append(remaining[:size])
+            remaining = remaining[size - rng.randint(0, min(size - 1, 3)) :]  # some are written twice
+        assert written(tmp_path / f"{case}.db", batches) == once
+
+
+def test_a_later_settlement_of_a_settled_request_is_ignored(connection: sqlite3.Connection, path: Path) -> None:
+    one = made()
+    write_records(connection, [one.begin, one.settle])
+    before = everything(path)
+    other = Settle(
+        replace(one.settle.settlement, outcome="interrupted", cost_nano_usd=10**9),
+        tuple(replace(attempt, cost_nano_usd=10**9) for attempt in one.settle.attempts),
+    )
+    write_records(connection, [other])
+    assert everything(path) == before
+
+
+def test_a_beginning_that_comes_after_the_end_opens_nothing_again(connection: sqlite3.Connection, path: Path) -> None:
+    one = made()
+    write_records(connection, [one.begin, one.settle])
+    before = everything(path)
+    write_records(connection, [one.begin])
+    assert everything(path) == before
+
+
+def test_a_call_that_was_announced_but_never_made_leaves_no_row(connection: sqlite3.Connection) -> None:
+    """As when the ledger was locked and the profile serves nothing unrecorded."""
+    one = made()
+    refused = replace(one.settle.settlement, outcome="refused", status=503, attempts=0, usage=None, cost_nano_usd=None)
+    write_records(connection, [one.begin])
+    write_records(connection, [Settle(refused)])
+    assert connection.execute("SELECT state, outcome, attempts FROM requests").fetchall() == [("settled", "refused", 0)]
+    assert connection.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
+
+
+def test_a_failing_batch_leaves_nothing_of_itself(connection: sqlite3.Connection, path: Path) -> None:
+    good, bad = made(1), made(2)
+    broken = Begin(replace(bad.begin.intent, rule=None))  # type: ignore[arg-type]
+    write_records(connection, list(good))
+    before = everything(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        write_records(connection, [*made(3), broken])
+    assert not connection.in_transaction
+    assert everything(path) == before
+
+
+def test_every_order_of_one_requests_records_counts_it_at_most_once(tmp_path: Path) -> None:
+    for case, order in enumerate(itertools.permutations(made())):
+        rows = written(tmp_path / f"{case}.db", [[record] for record in order])
+        assert len(rows["requests"]) <= 1
+        assert sum(line[9] for line in rows["rollup"]) <= 1
