@@ -88,7 +88,7 @@ class Annotator:
             self._working = True
             try:
                 job.done(await _annotate(job))
-            except Exception:  # noqa: BLE001 - a request we can't describe is still a request that was served
+            except Exception:  # a request we can't describe is still a request that was served
                 log.exception("the facts of request %s could not be recorded", job.request_id)
             self._working = False
             await asyncio.sleep(0)

@@ -45,7 +45,8 @@ from router.server.tenant import Tenant
 from router.upstream.client import Call, UpstreamReply
 from router.upstream.headers import passed_through_credential, reply_headers, request_headers
 from router.wire.body import Body
-from router.wire.codec import Codec
+from router.wire.codec import Codec, StreamTap
+from router.wire.echo import EchoTap, renamed
 from router.wire.formats import CODECS
 from router.wire.request import Api, RequestView
 
@@ -95,6 +96,7 @@ class Exchange:
         self.facts: RequestFacts | None = None
         self.chosen: Chosen | None = None
         self.reply: UpstreamReply | None = None
+        self.echoed = ""  # the model to name in the reply instead of the one that answered
         self._task = asyncio.current_task()
         self._cut = False
 
@@ -146,13 +148,15 @@ class Exchange:
         patience_s = self.patience_s(view, chosen.provider)
         asked_usage = self.asks_usage(view, chosen)
         streamed = view.stream
+        if self.profile.echo_model == "requested":
+            self.echoed = _text(view, "model")
         try:
             async with asyncio.timeout(patience_s):
                 reply = self.reply = await self.send(view, chosen)
                 del view
                 self.annotate()  # while the provider works; the body is held no longer than that takes
                 if reply.status < 300 and streamed and self.streams(reply):
-                    tap = self.codec.tap(hide_usage=asked_usage, media_type=reply.media_type)
+                    tap = self.tap(reply, hide_usage=asked_usage)
                     relay = StreamRelay(reply, tap, idle_s=self.profile.timeouts.idle)
                     await relay.open()
                 else:
@@ -199,7 +203,7 @@ class Exchange:
         self.services.leave(self)
 
     def described(self, found: Annotate) -> None:
-        """The facts are known: they go to the books; and the conversation's next request may ask where this one went."""
+        """The facts are known: they go to the books, and the conversation's next request may ask where this went."""
         self.account.annotate(found)
         if self.chosen is not None and found.conversation is not None:
             self.tenant.remember(found.conversation, self.chosen.target)
@@ -264,13 +268,15 @@ class Exchange:
 
     def outgoing_body(self, view: RequestView, chosen: Chosen) -> bytes:
         """The client's bytes with the ``model`` value, declared overrides and the request for usage spliced in."""
-        body, rule = view.body, chosen.decision.rule
+        rule = chosen.decision.rule
+        # What is dropped is gone before anything is set, so that a rule can put a field of its own in its place.
+        body = Body.parse(view.body.with_fields({}, rule.drop)) if rule.drop else view.body
         fields = self.codec.overrides(body, rule.set) if rule.set else {}
         if self.asks_usage(view, chosen):
             fields.update(self.codec.with_usage_asked(body))
         if "model" in body and chosen.model != view.model:
             fields["model"] = msgspec.json.encode(chosen.model)
-        return body.with_fields(fields, rule.drop) if fields or rule.drop else body.raw
+        return body.with_fields(fields) if fields else body.raw
 
     def asks_usage(self, view: RequestView, chosen: Chosen) -> bool:
         """Whether to ask for a stream's usage in the client's place, and withhold the event that carries it."""
@@ -287,6 +293,12 @@ class Exchange:
             self.api == "gemini" and reply.media_type == "application/json"
         )
 
+    def tap(self, reply: UpstreamReply, *, hide_usage: bool) -> StreamTap:
+        """What reads the stream as it passes, and renames the model in it where the profile says so."""
+        tap = self.codec.tap(hide_usage=hide_usage, media_type=reply.media_type)
+        events = reply.media_type == "text/event-stream"
+        return EchoTap(tap, self.echoed, self.codec.model_paths) if self.echoed and events else tap
+
     # --- replies --------------------------------------------------------------------------------------------------
 
     async def relay_whole(self, reply: UpstreamReply, payload: bytes) -> web.Response:
@@ -301,6 +313,8 @@ class Exchange:
         headers = self.headers(reply)
         if account.attempt is not None and account.attempt.cost_nano_usd is not None:
             headers["x-router-cost-usd"] = f"{account.attempt.cost_nano_usd / 1e9:.9f}"
+        if self.echoed:
+            payload = renamed(payload, self.echoed, self.codec.model_paths)
         return web.Response(status=reply.status, body=payload, headers=headers)
 
     async def relay_stream(self, reply: UpstreamReply, relay: StreamRelay) -> web.StreamResponse:

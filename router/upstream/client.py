@@ -26,7 +26,7 @@ LARGE_BODY = 2**19  # bodies beyond this are written piece by piece, so that oth
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP call to a provider. ``connect_s`` bounds the wait for a connection, the caller the wait for the reply."""
+    """One HTTP call to a provider. ``connect_s`` bounds the wait for a connection, the caller that for the reply."""
 
     method: str
     url: str

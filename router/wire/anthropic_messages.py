@@ -305,6 +305,7 @@ class AnthropicMessages:
     """The codec of ``anthropic-messages``."""
 
     api: Api = "anthropic-messages"
+    model_paths: tuple[tuple[str, ...], ...] = (("model",), ("message", "model"))
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return MessagesView(body)

@@ -64,6 +64,8 @@ class Codec(Protocol):
     """One wire format."""
 
     api: Api
+    model_paths: tuple[tuple[str, ...], ...]
+    """Where replies and their events name the model that answered, as keys from the top."""
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         """See a request's body; Gemini's model and streaming stand in the URL and are given beside it."""

@@ -245,6 +245,7 @@ class Gemini:
     """The codec of ``gemini``."""
 
     api: Api = "gemini"
+    model_paths: tuple[tuple[str, ...], ...] = (("modelVersion",),)
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return GeminiView(body, url_model, url_stream)

@@ -264,6 +264,7 @@ class OpenAIChat:
     """The codec of ``openai-chat``."""
 
     api: Api = "openai-chat"
+    model_paths: tuple[tuple[str, ...], ...] = (("model",),)
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return ChatView(body)

@@ -70,7 +70,8 @@ class ChatTap(EventTap):
         for choice in choices:
             finish = text_or_none(choice.get("finish_reason"))
             self._note(stop_reason=finish)
-            self.committed = self.committed or finish is not None or _has_content(fields_of(choice.get("delta")))
+            said = _has_content(fields_of(choice.get("delta"))) or bool(choice.get("text"))  # text: /v1/completions
+            self.committed = self.committed or finish is not None or said
         if (error := error_message(chunk.error)) is not None:
             self.failed = True
             self._note(error=error)

@@ -256,6 +256,7 @@ class OpenAIResponses:
     """The codec of ``openai-responses``."""
 
     api: Api = "openai-responses"
+    model_paths: tuple[tuple[str, ...], ...] = (("model",), ("response", "model"))
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return ResponsesView(body)

@@ -340,6 +340,12 @@ class TestCommit:
             pytest.param("openai-chat", delta(content=None), delta(reasoning="x"), id="chat reasoning, other name"),
             pytest.param("openai-chat", delta(tool_calls=[]), delta(tool_calls=[{"index": 0}]), id="chat tool call"),
             pytest.param("openai-chat", delta(role="assistant", content=""), FINISH, id="chat finish reason"),
+            pytest.param(
+                "openai-chat",
+                chat_chunk(choices=[{"index": 0, "text": "", "finish_reason": None}]),
+                chat_chunk(choices=[{"index": 0, "text": "x", "finish_reason": None}]),
+                id="legacy completions",
+            ),
             pytest.param("openai-chat", b": PROCESSING\n\n" + chat_chunk(choices=[]), delta(content="x"), id="azure"),
             pytest.param(
                 "openai-responses",
