@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from router.errors import BadRequest
 from router.ledger.writing import Annotate
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.rules import RouteTable
@@ -88,6 +89,8 @@ class Annotator:
             self._working = True
             try:
                 job.done(await _annotate(job))
+            except BadRequest as error:  # nobody else's fault than the client's, who was told by now
+                log.debug("request %s has no facts: %s", job.request_id, error)
             except Exception:  # a request we can't describe is still a request that was served
                 log.exception("the facts of request %s could not be recorded", job.request_id)
             self._working = False

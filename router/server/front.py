@@ -20,6 +20,7 @@ from router.server.passing import PassOn, fetch_response
 from router.server.services import DRAINING, Services
 from router.server.tenant import Tenant
 from router.server.tenants import Tenants
+from router.wire.request import Api
 
 log = logging.getLogger("router.server")
 
@@ -56,7 +57,7 @@ class Front:
             return await self._serve(request, endpoint)
         except Refused as error:
             self._services.refused_early += 1
-            reply = replies.refusal(error, endpoint.api if endpoint else None)
+            reply = replies.refusal(error, _api(request, endpoint))
             if request.can_read_body:
                 reply.force_close()  # the body was not wanted; don't read it all just to throw it away
             return reply
@@ -66,7 +67,7 @@ class Front:
                 500,
                 "internal",
                 "internal error of the router; its log has the details",
-                endpoint.api if endpoint else None,
+                _api(request, endpoint),
             )
 
     async def _serve(self, request: web.BaseRequest, endpoint: Endpoint) -> web.StreamResponse:
@@ -81,8 +82,12 @@ class Front:
                 raise UpgradeRequired("WebSocket is not served here; use POST")
             raise MethodNotAllowed(f"use {' or '.join(endpoint.methods)} here")
         tenant = self._tenants.find(self._own or endpoint.profile, own=self._own is not None)
-        if tenant is None and (endpoint.profile is not None or endpoint.kind not in _WITHOUT_PROFILE):
-            raise NotFound(self._tenants.why_missing(endpoint.profile))
+        if tenant is None:
+            nameless = endpoint.profile is None or (
+                self._tenants.is_broken(endpoint.profile) and endpoint.kind in _KEYLESS
+            )
+            if not (nameless and endpoint.kind in _WITHOUT_PROFILE):
+                raise self._tenants.missing(endpoint.profile)
         admitted = None
         if tenant is not None and endpoint.kind not in _KEYLESS:
             admitted = services.keys.admit(
@@ -102,6 +107,15 @@ class Front:
         if endpoint.kind == "response":
             return await fetch_response(services, tenant, endpoint, admitted, request)
         return await _EXCHANGES[endpoint.kind](services, tenant, endpoint, admitted, request).run()
+
+
+def _api(request: web.BaseRequest, endpoint: Endpoint | None) -> Api | None:
+    """The wire format of an answer of ours: the URL's, or where it has none what the client's headers tell."""
+    if endpoint is not None and endpoint.api is not None:
+        return endpoint.api
+    if "anthropic-version" in request.headers:
+        return "anthropic-messages"
+    return "gemini" if "x-goog-api-key" in request.headers else None
 
 
 async def _fixed_key(tenant: Tenant) -> str | None:

@@ -38,8 +38,10 @@ async def health(
     services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
 ) -> web.Response:
     """``healthy``, or ``degraded`` with the problems. Keyless, so it says nothing that a stranger shouldn't read."""
-    shown = [tenant] if tenant is not None else list(tenants)
-    problems = [] if tenant is not None else list(tenants.broken_names())
+    shown = [tenant] if tenant is not None else list(tenants) if endpoint.profile is None else []
+    problems = (
+        [] if tenant is not None else [name for name in tenants.broken_names() if endpoint.profile in (None, name)]
+    )
     profiles: dict[str, Any] = {}
     for one in shown:
         of_profile = one.problem_lines()

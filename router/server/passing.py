@@ -25,9 +25,11 @@ from router.server.endpoints import Endpoint
 from router.server.exchange import REPLY_CAP, Chosen, Exchange
 from router.server.services import Services
 from router.server.tenant import Tenant
-from router.upstream.client import Call
+from router.upstream.client import Call, UpstreamReply
 from router.upstream.headers import passed_through_credential, reply_headers, request_headers
 from router.wire.body import Body
+from router.wire.codec import StreamTap
+from router.wire.other_tap import OtherTap
 from router.wire.request import RequestView
 
 _REST = re.compile(r"[a-z]+(/[a-z_-]+)*")
@@ -81,6 +83,12 @@ class PassOn(Exchange):
 
     def asks_usage(self, view: RequestView, chosen: Chosen) -> bool:
         return False
+
+    def streams(self, reply: UpstreamReply) -> bool:
+        return reply.media_type == "text/event-stream"
+
+    def tap(self, reply: UpstreamReply, *, hide_usage: bool) -> StreamTap:
+        return OtherTap()
 
 
 async def fetch_response(

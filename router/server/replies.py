@@ -14,6 +14,7 @@ from router.wire.formats import CODECS
 from router.wire.request import Api
 
 JSON = "application/json"
+LONGEST_HEADER = 500  # characters of a text in one
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -70,8 +71,11 @@ def json_reply(payload: object, *, status: int = 200) -> web.Response:
 
 
 def header_text(text: str) -> str:
-    """A label or name as a header value: the arrow in ASCII, anything else that isn't ASCII percent-encoded."""
-    text = text.replace("→", "->")
+    """A label or name as a header value: the arrow in ASCII, anything else that isn't ASCII percent-encoded.
+
+    What a client sent may be of any length, a header not: aiohttp reads 8 KiB.
+    """
+    text = text[:LONGEST_HEADER].replace("→", "->")
     if text.isascii() and text.isprintable():
         return text
     return quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"")

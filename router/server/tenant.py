@@ -20,11 +20,11 @@ from router.ledger.reports import Reader
 from router.ledger.store import Ledger
 from router.money.budget import BudgetMeter
 from router.money.prices import PriceTable
-from router.profile.problems import Problem
+from router.profile.problems import Problem, shown
 from router.profile.profile import Profile
 from router.providers.credentials import Credentials
 from router.routing.facts import RequestFacts
-from router.routing.rules import Target
+from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
 from router.server.listeners import Listener
@@ -146,7 +146,11 @@ class Tenant:
             "default": str(routes.default.targets[0]) if routes.default else None,
             "providers": sorted(self.profile.providers),
         }
-        return await self.script.ask(facts.for_script(), config)
+        answer = await self.script.ask(facts.for_script(), config)
+        if answer is not None and script_rule(routes, answer) is None:
+            self.script.problem = f"{self.script.path.name} answered {shown(answer)}: no provider/model and no alias"
+            return None
+        return answer
 
     def catalog(self, model: str, api: str) -> list[str]:
         """Providers with a usable key that list the model: those speaking ``api`` first, else in catalog order."""

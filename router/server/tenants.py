@@ -14,7 +14,7 @@ from pathlib import Path
 
 from multidict import CIMultiDictProxy
 
-from router.errors import Forbidden, ListenError
+from router.errors import Forbidden, ListenError, NotFound, Unavailable
 from router.ledger.store import Ledger
 from router.money.prices import PriceTable
 from router.profile.load import Loaded, find_profiles
@@ -85,11 +85,23 @@ class Tenants:
 
     def why_missing(self, name: str | None) -> str:
         """What to tell a client whose profile isn't there."""
+        if name is None and self._default is not None:
+            name = self._default
         if name is None:
             return "name a profile in the base URL: http://HOST:PORT/PROFILE, or set [server] default-profile"
         if name in self._broken:
             return f"profile {name} is down: its files have problems; `router check {name}` lists them"
         return f"no profile is served under /{name}" if len(name) < 64 and name.isprintable() else "no such profile"
+
+    def missing(self, name: str | None) -> NotFound | Unavailable:
+        """What to raise for it."""
+        name = self._default if name is None else name
+        kind = Unavailable if name is not None and self.is_broken(name) else NotFound
+        return kind(self.why_missing(name))
+
+    def is_broken(self, name: str) -> bool:
+        """Whether a profile is there but has no good version."""
+        return name in self._broken
 
     def broken_names(self) -> list[str]:
         """Profiles that have no good version."""

@@ -137,7 +137,7 @@ class RequestView(ABC):
     def pieces(self) -> list[Piece]:
         """System, tools, then one piece a message or input item, in order; raw bytes, nothing decoded deeper.
 
-        For Chat, leading system messages are ``message`` pieces with role system. A missing part has no piece. Cut once.
+        For Chat, leading system messages are ``message`` pieces with role system. A missing part has no piece.
         """
         if self._pieces is None:
             self._pieces = self._cut()
@@ -155,6 +155,8 @@ class RequestView(ABC):
 
     def _text(self, name: str) -> str:
         value = self.body.get(name)
+        if value is None:
+            raise BadRequest(f"the field '{name}' is missing")
         if not isinstance(value, str):
             raise BadRequest(f"the field '{name}' must be a string")
         return value

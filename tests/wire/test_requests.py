@@ -87,7 +87,7 @@ class TestFields:
     @pytest.mark.parametrize(
         ("api", "fields", "attribute", "said"),
         [
-            pytest.param(A, {}, "model", "'model' must be a string", id="no model"),
+            pytest.param(A, {}, "model", "'model' is missing", id="no model"),
             pytest.param(C, {"model": 3}, "model", "'model' must be a string", id="a model that is no name"),
             pytest.param(A, {"stream": "yes"}, "stream", "'stream' must be true or false", id="stream"),
             pytest.param(A, {"max_tokens": "5"}, "max_tokens", "whole number", id="a limit in quotes"),
