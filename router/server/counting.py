@@ -16,10 +16,6 @@ from router.server import replies
 from router.server.exchange import Chosen, Exchange
 from router.wire.request import RequestView
 
-# Whose servers count tokens in their own formats; Anthropic's format has a flag of its own in the catalog.
-_COUNTERS = {"openai-responses": frozenset({"openai"}), "gemini": frozenset({"google"})}
-
-
 class CountTokens(Exchange):
     """One request to count tokens; the same walk, without a charge."""
 
@@ -47,8 +43,13 @@ class CountTokens(Exchange):
 
     def counts(self, chosen: Chosen) -> bool:
         """Whether the chosen provider counts tokens in the client's format."""
-        if self.api not in chosen.provider.formats:
-            return False
-        if self.api == "anthropic-messages":
-            return chosen.provider.count_tokens
-        return chosen.provider.family in _COUNTERS.get(self.api, frozenset())
+        provider = chosen.provider
+        match self.api if self.api in provider.formats else None:
+            case "anthropic-messages":
+                return provider.count_tokens
+            case "openai-responses":
+                return provider.quirks.get("count-input-tokens") is True
+            case "gemini":
+                return provider.count_tokens or provider.family == "google"
+            case _:
+                return False
