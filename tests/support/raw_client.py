@@ -8,6 +8,8 @@ import struct
 from types import TracebackType
 from urllib.parse import urlsplit
 
+PATIENCE_S = 5.0
+
 
 class RawClient:
     """One connection to a router. ``send`` a request, or part of one; ``read_until`` some bytes; ``leave``."""
@@ -36,7 +38,8 @@ class RawClient:
     async def read_until(self, mark: bytes) -> bytes:
         """Everything up to and including the mark, and what came with it."""
         while mark not in self.seen:
-            part = await self.reader.read(65536)
+            async with asyncio.timeout(PATIENCE_S):
+                part = await self.reader.read(65536)
             if not part:
                 raise EOFError(f"the connection ended before {mark!r}: {self.seen[-300:]!r}")
             self.seen += part
