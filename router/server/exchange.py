@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 
 from router.errors import BadRequest, CredentialMissing, NoCredential, Refused, Unavailable, UpstreamError
 from router.health import classes
-from router.ledger.entry import AttemptRecord, Intent, Kind
+from router.ledger.entry import AttemptRecord, Intent, Kind, Outcome
 from router.ledger.writing import Annotate
 from router.providers.addresses import auth_headers, endpoint_url
 from router.providers.provider import Provider
@@ -99,6 +99,7 @@ class Exchange:
         self.echoed = ""  # the model to name in the reply instead of the one that answered
         self._task = asyncio.current_task()
         self._cut = False
+        self._committed = False  # whether a stream to the client has started
 
     # --- the walk -------------------------------------------------------------------------------------------------
 
@@ -113,6 +114,10 @@ class Exchange:
             return await self.refuse(error)
         except UpstreamError as error:
             return await self.give_up(error)
+        except asyncio.CancelledError:
+            if not self._cut or self._committed or self.account.settled:
+                raise
+            return await self.refuse(Unavailable(DRAINING, retry_after_s=1), outcome="drained")
         except Exception:
             self.account.finish("refused", 500, "internal")  # a fault of ours; the door logs and answers it
             raise
@@ -209,7 +214,7 @@ class Exchange:
             self.tenant.remember(found.conversation, self.chosen.target)
 
     def cut(self) -> None:
-        """The server stops: end this exchange now. A started stream gets an error event first."""
+        """The server stops: end this exchange now. A started stream gets an error event, anybody else an error."""
         self._cut = True
         if self._task is not None:
             self._task.cancel()
@@ -329,6 +334,7 @@ class Exchange:
             await account.settle()
 
         try:
+            self._committed = True
             await out.prepare(self.request)  # the commit: from here on this answer is the client's only one
             await relay.run(out, settle)
         except UpstreamError as error:
@@ -391,14 +397,14 @@ class Exchange:
             should_retry=error.error_class != classes.AUTH,
         )  # fmt: skip
 
-    async def refuse(self, error: Refused) -> web.Response:
+    async def refuse(self, error: Refused, outcome: Outcome = "refused") -> web.Response:
         """An error of ours or the client's, found before a provider was called. What was no request has no row."""
-        if self.view is None:
+        if self.view is None and self.account.intent is None:
             self.services.refused_early += 1
         else:
             if self.account.intent is None:
                 self.account.open(self.intent())
-            self.account.finish("refused", error.status, error.code)
+            self.account.finish(outcome, error.status, error.code)
             await self.account.settle()
         reply = replies.refusal(error, self.api, request_id=self.id, headers=self.headers())
         if not self.request.content.is_eof():
