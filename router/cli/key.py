@@ -58,6 +58,8 @@ def create(places: Places, profile: str, name: str, daily_usd: float | None, as_
         made = _write(places, job)
     else:
         raise ConfigError(places.unknown(profile, places.found))
+    if daily_usd is not None:
+        output.note("--daily-usd is kept with the key, but isn't active yet: nothing is refused or warned of")
     if as_json:
         output.show_json({"id": made["id"], "key": made["key"], "profile": profile, "name": name})
         return

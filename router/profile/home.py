@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from router.errors import ConfigError
 from router.profile.document import Document
 from router.profile.files import Unreadable, read_text
-from router.profile.inactive import INACTIVE_IN_HOME, inactive_keys
+from router.profile.inactive import INACTIVE_IN_HOME, INACTIVE_IN_PROVIDERS, inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, shown
 from router.profile.providers_schema import read_providers
@@ -147,19 +147,24 @@ class Home:
 
     def catalog(self) -> tuple[Mapping[str, Provider], tuple[Problem, ...]]:
         """The shipped providers with ``providers.toml`` over them, and that file's errors."""
-        shipped = load_catalog()
-
-        def read(document: Document) -> Mapping[str, Provider]:
-            return read_providers(Table(document, (), document.values), shipped, key=None)
-
-        providers, problems = self._read(self.providers_file, read, shipped)
+        providers, problems = self._read_catalog()
         return providers, _errors(problems)
 
     def problems(self) -> tuple[Problem, ...]:
         """Everything there is to say about the home's own files, warnings too; to be shown once at the start."""
         _, problems = self._read(self.server_file, read_server_file, HomeSettings())
-        _, errors = self.catalog()
-        return (*self._mode_problems(), *problems, *errors)
+        _, of_providers = self._read_catalog()
+        return (*self._mode_problems(), *problems, *of_providers)
+
+    def _read_catalog(self) -> tuple[Mapping[str, Provider], list[Problem]]:
+        shipped = load_catalog()
+
+        def read(document: Document) -> Mapping[str, Provider]:
+            providers = read_providers(Table(document, (), document.values), shipped, key=None)
+            inactive_keys(document, INACTIVE_IN_PROVIDERS)
+            return providers
+
+        return self._read(self.providers_file, read, shipped)
 
     def _mode_problems(self) -> tuple[Problem, ...]:
         try:

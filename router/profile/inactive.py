@@ -50,6 +50,11 @@ _IN_RULES: Final = (
     Inactive(("budget",), instead="nothing is refused or warned of"),
 )
 
+_IN_PROVIDERS: Final = (
+    Inactive(("api-keys",), _at_most_one, "the first key that is there is used for every call"),
+    Inactive(("timeouts", "first-event"), instead="one target is called, which has first-event-last"),
+)
+
 INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
     Inactive(("routing", "strategy"), _among("first-match", "simple", "conditional")),
@@ -60,6 +65,8 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("routing", "on-disconnect"), _among("cancel")),
     Inactive(("retry",), instead="each request is tried once"),
     Inactive(("breaker",)),
+    Inactive(("timeouts", "first-event"), instead="one target is called, which has first-event-last"),
+    Inactive(("models", "*"), instead="`router models` shows it, routing doesn't look at it"),
     Inactive(("adaptive",)),
     Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),
@@ -70,14 +77,14 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
         for where in (("rule", "[]"), ("default",), ("aliases", "*"))
         for row in _IN_RULES
     ),
+    *(Inactive(("providers", "*", *row.key), row.fine, row.instead) for row in _IN_PROVIDERS),
 )
 
+INACTIVE_IN_PROVIDERS: Final = tuple(Inactive(("*", *row.key), row.fine, row.instead) for row in _IN_PROVIDERS)
+"""The same of ``providers.toml``."""
+
 INACTIVE_IN_HOME: Final[tuple[Inactive, ...]] = (
-    Inactive(("server", "port-range"), instead="automatic ports are taken from 8081-8180"),
     Inactive(("server", "restart-grace")),
-    Inactive(("server", "tls-cert"), instead="the server speaks plain HTTP"),
-    Inactive(("server", "tls-key")),
-    Inactive(("network",)),
     Inactive(("helper",), instead="nothing is started"),
 )
 """The same of ``router.toml``."""

@@ -15,7 +15,7 @@ from router.ledger.writing import Annotate, Begin, Settle
 from router.profile.profile import Profile
 from router.providers.provider import Provider
 from router.server.pricing import price_attempt
-from router.server.request_log import request_line
+from router.server.request_log import is_logged, request_line
 from router.server.services import Services
 from router.server.tenant import Tenant
 from router.wire.codec import ReplyFacts
@@ -112,7 +112,8 @@ class Account:
         assert self.intent is not None
         committed = self._services.ledger.put(record, patience_s=SETTLE_WAIT_S)
         self._tenant.note(self.intent, record.settlement, response_id=self.reply.response_id)
-        self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
+        if is_logged(record.settlement.outcome, self._profile.log_level):
+            self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
         return committed
 
     def _settlement(self) -> Settle | None:

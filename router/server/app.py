@@ -21,10 +21,12 @@ from typing import Any
 from router import __version__
 from router.errors import ConfigError
 from router.ledger.lock import HomeLock
+from router.ledger.retention import keep_forgetting
 from router.ledger.store import Ledger
 from router.money.prices import PriceTable
 from router.profile.home import Home, HomeSettings
 from router.profile.load import Loaded, load_profile
+from router.providers.builtin import DEMO
 from router.providers.credentials import CredentialMissing, Credentials
 from router.providers.provider import Provider
 from router.routing.encoding import load_encoding
@@ -35,7 +37,8 @@ from router.server.admission import HostRule, KeyRing, hash_key
 from router.server.annotate import Annotator
 from router.server.demo import DemoProvider
 from router.server.front import Front
-from router.server.listeners import Listener, is_loopback
+from router.server.home_files import HomeFiles
+from router.server.listeners import Listener, is_loopback, server_tls
 from router.server.pages import services_problems
 from router.server.request_log import RequestLog, to_stderr
 from router.server.services import Services
@@ -79,6 +82,8 @@ class App:
         self.ledger: Ledger
         self.listener: Listener
         self.catalog: Mapping[str, Provider]
+        self.credentials: Credentials
+        self._demo: Provider
 
     @property
     def base_url(self) -> str:
@@ -99,12 +104,19 @@ class App:
         lock = HomeLock(self.home.lock).acquire()
         exit_stack.callback(lock.release)
 
+        self.home.pid_file.write_text(f"{os.getpid()}\n")
+        exit_stack.callback(self.home.pid_file.unlink, missing_ok=True)
+
         self.settings, problems = self.home.settings()
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))
+        for problem in self.home.problems():
+            if problem.severity == "warning":  # errors are raised here and below
+                log.warning("%s", problem)
         host = self.options.host or self.settings.host
         port = self.options.port if self.options.port is not None else self.settings.port
-        credentials = Credentials(self.environ)
+        credentials = self.credentials = Credentials(self.environ)
+        tls = server_tls(self.settings)
 
         self.ledger = await Ledger.open(self.home.database)
         exit_stack.push_async_callback(self.ledger.close)
@@ -115,11 +127,12 @@ class App:
         catalog, problems = self.home.catalog()
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))
-        self.catalog = {**catalog, "demo": demo.provider()}
+        self._demo = demo.provider()
+        self.catalog = {**catalog, DEMO: self._demo}
 
         request_log = RequestLog(self.home.logs, console=to_stderr if log.isEnabledFor(logging.INFO) else None)
         exit_stack.callback(request_log.close)
-        upstream = Upstream()
+        upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
         exit_stack.push_async_callback(upstream.close)
         annotator = Annotator()
         exit_stack.push_async_callback(annotator.close)
@@ -137,11 +150,6 @@ class App:
             loopback=is_loopback(host),
             version=__version__,
         )
-        metrics_key = self.settings.metrics_key
-        try:
-            metrics_hash = hash_key((await credentials.resolve(metrics_key)).reveal()) if metrics_key else None
-        except CredentialMissing as error:
-            raise ConfigError(f"[server] metrics-key: {error}") from error
         self.tenants = Tenants(
             self.options.profiles or self.home.profiles,
             load=self._load_profile,
@@ -150,12 +158,12 @@ class App:
             ledger=self.ledger,
             host=host,
             may_run_commands=self.options.profiles is None,  # a repository that is served must not run programs
-            default=self.settings.default_profile,
-            metrics_key_hash=metrics_hash,
+            tls=tls,
         )
+        await self._use_settings(self.settings)
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)
         exit_stack.push_async_callback(self.tenants.close)
-        self.listener = Listener(host, port, Front(self.services, self.tenants))
+        self.listener = Listener(host, port, Front(self.services, self.tenants), tls=tls)
         await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
         exit_stack.push_async_callback(self.listener.close)
         await self.tenants.refresh()
@@ -166,10 +174,38 @@ class App:
 
         if any(tenant.profile.routes.needs_tokens for tenant in self.tenants):
             self._background(asyncio.to_thread(load_encoding), "rank data")
+        files = HomeFiles(self.home, self.settings, use_settings=self._use_settings, use_catalog=self._use_catalog)
+        self.services.home_problems = files.problem_lines
         self._background(self.tenants.watch(), "profile watcher")
+        self._background(files.watch(), "home watcher")
+        self._background(keep_forgetting(self.ledger, self._retention), "retention")
         gc.collect()
         gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
         gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
+
+    async def _use_settings(self, settings: HomeSettings) -> None:
+        """Put ``router.toml`` in force, as far as it can change under way. Raises ConfigError."""
+        try:
+            key = settings.metrics_key
+            metrics_hash = hash_key((await self.credentials.resolve(key)).reveal()) if key else None
+        except CredentialMissing as error:
+            raise ConfigError(f"[server] metrics-key: {error}") from error
+        self.settings = settings
+        host = self.options.host or settings.host
+        self.services.hosts = HostRule(listen_host=host, hosts=settings.hosts, origins=settings.origins)
+        self.services.max_body = settings.max_body
+        first, last = settings.port_range
+        self.tenants.use(
+            default=settings.default_profile, metrics_key_hash=metrics_hash, auto_ports=range(first, last + 1)
+        )
+
+    async def _use_catalog(self, catalog: Mapping[str, Provider]) -> None:
+        """Put ``providers.toml`` in force: every profile is built anew on it."""
+        self.catalog = {**catalog, DEMO: self._demo}
+        await self.tenants.reload()
+
+    def _retention(self) -> list[tuple[str, float]]:
+        return [(tenant.name, tenant.profile.retention_s) for tenant in self.tenants]
 
     def _load_profile(self, directory: Path, name: str) -> Loaded:
         prices = self.services.prices

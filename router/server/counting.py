@@ -16,6 +16,7 @@ from router.server import replies
 from router.server.exchange import Chosen, Exchange
 from router.wire.request import RequestView
 
+
 class CountTokens(Exchange):
     """One request to count tokens; the same walk, without a charge."""
 

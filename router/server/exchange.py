@@ -162,7 +162,7 @@ class Exchange:
                 self.annotate()  # while the provider works; the body is held no longer than that takes
                 if reply.status < 300 and streamed and self.streams(reply):
                     tap = self.tap(reply, hide_usage=asked_usage)
-                    relay = StreamRelay(reply, tap, idle_s=self.profile.timeouts.idle)
+                    relay = StreamRelay(reply, tap, idle_s=self.silence_s(chosen.provider))
                     await relay.open()
                 else:
                     payload = await reply.read(REPLY_CAP if reply.status < 300 else ERROR_CAP)
@@ -266,6 +266,10 @@ class Exchange:
         if view.stream:
             return own.get("first-event-last", timeouts.first_event_last)
         return own.get("whole", timeouts.whole)
+
+    def silence_s(self, provider: Provider) -> float:
+        """How long a stream that has begun may be silent."""
+        return provider.timeouts.get("idle", self.profile.timeouts.idle)
 
     def url(self, view: RequestView, chosen: Chosen) -> str:
         """The provider's address for this kind of request."""

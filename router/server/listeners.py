@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from router.errors import ListenError
+from router.errors import ConfigError, ListenError
+from router.profile.home import HomeSettings
 
 log = logging.getLogger("router.server")
 
@@ -114,10 +116,11 @@ class Gate(web.Server):
 class Listener:
     """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections."""
 
-    def __init__(self, host: str, port: int, handler: Handler) -> None:
+    def __init__(self, host: str, port: int, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
         self.host = host
         self.port = port
         self._handler = handler
+        self._tls = tls
         self._gate: Gate | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -129,7 +132,9 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._gate = Gate(self._handler)
         for sock in bind(self.host, self.port):
-            server = await loop.create_server(self._gate, sock=sock, backlog=BACKLOG, start_serving=accept)
+            server = await loop.create_server(
+                self._gate, sock=sock, backlog=BACKLOG, start_serving=accept, ssl=self._tls
+            )
             self._servers.append(server)
         self.port = self._servers[0].sockets[0].getsockname()[1]
 
@@ -142,7 +147,8 @@ class Listener:
     def base_url(self) -> str:
         """The address as a client types it."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host
-        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
 
     def stop(self) -> None:
         """Accept no more connections and close the idle ones; requests under way go on."""
@@ -183,6 +189,23 @@ def bind(host: str, port: int) -> list[socket.socket]:
             f"can't listen on {host}:{port}: {reason.lower()}; choose another with --port, or stop what uses it"
         ) from error
     return sockets
+
+
+def server_tls(settings: HomeSettings) -> ssl.SSLContext | None:
+    """What serves HTTPS, if the settings ask for it. Raises ConfigError where the files can't be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # A key with a password would ask for it on the terminal: it counts as one that can't be read.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: b"")
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or "unknown error"
+        raise ConfigError(
+            f"[server] tls-cert {settings.tls_cert} and tls-key {settings.tls_key} can't be used: "
+            f"{reason.replace('_', ' ').lower()}"
+        ) from error
+    return context
 
 
 def is_loopback(host: str) -> bool:

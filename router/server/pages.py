@@ -62,7 +62,7 @@ async def health(
 
 def services_problems(services: Services) -> list[str]:
     """What is wrong with the server itself."""
-    problems = []
+    problems = services.home_problems()
     if services.ledger.failing is not None:
         problems.append(f"the ledger can't be written: {services.ledger.failing}")
     if services.ledger.lost:

@@ -98,7 +98,7 @@ async def fetch_response(
 
     Nothing is generated, so nothing is recorded. Raises NotFound where no provider can be told.
     """
-    provider = _owner(tenant, endpoint.rest)
+    provider, timeouts = _owner(tenant, endpoint.rest), tenant.profile.timeouts
     try:
         credential: dict[str, str] = {}
         for spec in provider.credentials:
@@ -112,11 +112,11 @@ async def fetch_response(
             url=endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}"),
             headers=request_headers(request.headers, credential=credential, extra=(provider.headers,)),
             body=None,
-            connect_s=tenant.profile.timeouts.connect,
+            connect_s=provider.timeouts.get("connect", timeouts.connect),
             proxy=provider.proxy,
             ca_file=provider.ca_file,
         )
-        async with asyncio.timeout(tenant.profile.timeouts.whole):
+        async with asyncio.timeout(provider.timeouts.get("whole", timeouts.whole)):
             with await services.upstream.send(call) as reply:
                 payload = await reply.read(REPLY_CAP)
         return web.Response(status=reply.status, body=payload, headers=reply_headers(reply.headers))

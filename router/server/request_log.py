@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from router.ledger.entry import Intent, Settlement
+from router.ledger.entry import Intent, Outcome, Settlement
 from router.wire.usage import Usage
 
 FLUSH_S = 0.1
@@ -73,6 +73,26 @@ def _rotate(path: Path) -> None:
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
     path.replace(path.with_name(f"{path.name}.1"))
+
+
+# How bad an end is, and from where on a profile's log-level wants to read of it.
+_WEIGHT: dict[Outcome, int] = {
+    "ok": 0,
+    "client-gone": 0,
+    "drained": 1,
+    "refused": 1,
+    "client-error": 1,
+    "upstream-error": 2,
+    "partial": 2,
+    "interrupted": 2,
+}
+_LEAST = {"debug": 0, "info": 0, "warning": 1, "error": 2}
+
+
+def is_logged(outcome: Outcome, level: str) -> bool:
+    """Whether a request that ended so gets a line: all at ``info``; at ``warning`` those that didn't end well; at
+    ``error`` those that failed at the provider."""
+    return _WEIGHT[outcome] >= _LEAST[level]
 
 
 def request_line(intent: Intent, settlement: Settlement) -> str:

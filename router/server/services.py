@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ class Services:
     max_body: int
     loopback: bool  # whether the main listener is reachable from this machine only
     version: str
+    home_problems: Callable[[], list[str]] = list  # what is wrong with the home's own files
     started: float = field(default_factory=time.monotonic)
     draining: bool = False
     active: set[Exchange] = field(default_factory=set)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,8 +48,7 @@ class Tenants:
         ledger: Ledger,
         host: str,
         may_run_commands: bool = False,
-        default: str | None = None,
-        metrics_key_hash: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.folder = folder
         self.front: Callable[[str], Handler] | None = None
@@ -59,13 +59,21 @@ class Tenants:
         self._ledger = ledger
         self._host = host
         self._may_run_commands = may_run_commands
-        self._default = default
-        self._metrics_key_hash = metrics_key_hash
+        self._tls = tls
+        self._default: str | None = None
+        self._metrics_key_hash: str | None = None
+        self._auto_ports = AUTO_PORTS
         self._running: dict[str, Tenant] = {}
         self._broken: dict[str, tuple[Problem, ...]] = {}
         self._seen: dict[str, Fingerprint] = {}
         self._moving: dict[str, Fingerprint | None] = {}  # changes seen once; None: the folder is gone
         self._looking = asyncio.Lock()  # an older version must never overtake a newer one
+
+    def use(self, *, default: str | None, metrics_key_hash: str | None, auto_ports: range) -> None:
+        """Settings of the server: the profile at the root, who may read metrics, where automatic ports are."""
+        self._default = default
+        self._metrics_key_hash = metrics_key_hash
+        self._auto_ports = auto_ports
 
     # --- looking up -----------------------------------------------------------------------------------------------
 
@@ -127,6 +135,11 @@ class Tenants:
     async def refresh(self) -> None:
         """Load what is new or has changed, drop what is gone."""
         await self._look(patient=False)
+
+    async def reload(self) -> None:
+        """Load every profile anew: what they are built on has changed."""
+        self._seen = dict.fromkeys(self._seen, _UNSEEN)
+        await self.refresh()
 
     async def watch(self) -> None:
         """Look for changes, for ever. What goes wrong here must not end the watching."""
@@ -212,6 +225,10 @@ class Tenants:
                 log.error("profile %s keeps its last good version", name)
             return
         self._broken.pop(name, None)
+        told = {(problem.path, problem.message) for problem in tenant.profile.warnings} if tenant is not None else set()
+        for problem in loaded.warnings:
+            if (problem.path, problem.message) not in told:
+                log.warning("%s", problem)
         if tenant is None:
             tenant = self._running[name] = Tenant(
                 loaded.profile, self._credentials, self._prices, may_run_commands=self._may_run_commands
@@ -236,14 +253,14 @@ class Tenants:
                 return
             remembered = await self._ledger.run(lambda connection: ports.remembered(connection, profile.name))
             taken = {other.listener.port for other in self if other.listener is not None}
-            wanted = [port for port in (remembered, *AUTO_PORTS) if port is not None and port not in taken]
+            wanted = [port for port in (remembered, *self._auto_ports) if port is not None and port not in taken]
         else:
             wanted = [profile.port]
         if current is not None and current.port in wanted[:1]:
             return
         opened, failure = None, None
         for port in wanted:
-            listener = Listener(self._host, port, self.front(profile.name))
+            listener = Listener(self._host, port, self.front(profile.name), tls=self._tls)
             try:
                 await listener.open()
                 opened = listener

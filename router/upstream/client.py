@@ -7,17 +7,19 @@ once.
 from __future__ import annotations
 
 import io
+import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from router.errors import UpstreamError
+from router.errors import ConfigError, UpstreamError
 from router.health import classes
 
 READ_BUFFER = 2**16
@@ -85,7 +87,11 @@ class UpstreamReply:
 class Upstream:
     """All calls to providers. ``await close()`` when no call is under way any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None) -> None:
+        """``proxy`` is the way to providers that name none of their own and aren't on this machine; ``ca_file`` has
+        certificates to trust beside the system's. Raises ConfigError."""
+        self._proxy = proxy
+        self._trusted = _own_authorities(ca_file) if ca_file is not None else True
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # admission limits requests; a hidden queue here would only hide waiting
@@ -111,8 +117,8 @@ class Upstream:
                 headers=call.headers,
                 allow_redirects=False,
                 timeout=_timeout(call.connect_s),
-                proxy=call.proxy,
-                ssl=_tls(call.ca_file) if call.ca_file else True,
+                proxy=call.proxy or self._way_to(call.url),
+                ssl=_tls(call.ca_file) if call.ca_file else self._trusted,
             )
         except aiohttp.ConnectionTimeoutError as error:
             raise UpstreamError(f"no connection within {call.connect_s:g} s", error_class=classes.CONNECT) from error
@@ -123,6 +129,9 @@ class Upstream:
                 f"the call failed before an answer: {_reason(error)}", error_class=classes.CONNECT, maybe_billed=True
             ) from error
         return UpstreamReply(response)
+
+    def _way_to(self, url: str) -> str | None:
+        return None if self._proxy is None or _is_here(url) else self._proxy
 
     async def close(self) -> None:
         """Close all pooled connections."""
@@ -161,6 +170,26 @@ def _url(url: str) -> URL:
 @lru_cache(maxsize=64)
 def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+
+
+@lru_cache(maxsize=1024)
+def _is_here(url: str) -> bool:
+    """Whether a provider runs on this machine."""
+    host = _url(url).host or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _own_authorities(ca_file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or "it holds no certificate"
+        raise ConfigError(f"[network] ca-file {ca_file} can't be used: {reason.lower()}") from error
+    return context
 
 
 @lru_cache(maxsize=16)

@@ -33,6 +33,10 @@ def inactive(loaded: Loaded) -> list[tuple[int | None, str]]:
         pytest.param('[aliases]\na = { target = "groq/x", sticky = "cache" }\n', [(2, "aliases.a.sticky")], id="an alias'"),
         pytest.param('[default]\nto = "groq"\nbudget = { daily-usd = 1 }\n', [(3, "default.budget")], id="the default's"),
         pytest.param("[ledger]\ntoken-facts = false\n[timeouts]\nidle = '5s'\n", [], id="active tables"),
+        pytest.param('[timeouts]\nfirst-event = "5s"\n', [(2, "timeouts.first-event")], id="a second target's wait"),
+        pytest.param('[models."groq/x"]\ncontext = 5\n', [(1, "models.\"groq/x\"")], id="abilities"),
+        pytest.param('[providers.groq]\napi-keys = ["env:A", "env:B"]\n', [(2, "providers.groq.api-keys")], id="more keys"),
+        pytest.param('[providers.groq]\napi-keys = ["env:A"]\n', [], id="one key"),
         pytest.param('[log]\nbodies = "all"\n', [(2, "log.bodies")], id="bodies in the log"),
     ],
 )  # fmt: skip

@@ -301,7 +301,7 @@ def script(tmp_path: Path, body: str) -> str:
 
 async def until(done: Callable[[], bool]) -> None:
     """Waits for another process, which can only be looked at; pytest's time limit ends a wait in vain."""
-    while not done():  # noqa: ASYNC110
+    while not done():
         await asyncio.sleep(0.01)
 
 

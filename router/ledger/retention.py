@@ -1,0 +1,70 @@
+"""Forgetting old requests: rows and their calls are deleted after a profile's time, in slices; sums are kept for ever.
+
+Reports by rule, model, provider, client, key and day read the sums, so they stay whole. What only the rows know (tags,
+conversations, durations, facts) goes with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+
+from router.ledger.store import Ledger
+
+log = logging.getLogger("router.ledger")
+
+SLICE = 500  # requests in one transaction: a few milliseconds for whoever waits for a commit
+PAUSE_S = 0.05  # between two slices
+PERIOD_S = 3600.0
+
+Retention = Callable[[], Iterable[tuple[str, float]]]
+"""The profiles with the seconds that each keeps its requests."""
+
+
+async def keep_forgetting(ledger: Ledger, retention: Retention) -> None:
+    """Delete what is too old, now and every hour, for ever."""
+    while True:
+        try:
+            await forget(ledger, retention(), time.time_ns() // 1_000_000)
+        except sqlite3.Error as error:
+            log.error("old requests could not be deleted: %s; trying again in an hour", error)
+        await asyncio.sleep(PERIOD_S)
+
+
+async def forget(ledger: Ledger, retention: Iterable[tuple[str, float]], now_ms: int, *, slice_: int = SLICE) -> int:
+    """Delete what is older than each profile keeps, slice by slice; how many requests that were."""
+    deleted = 0
+    for profile, kept_s in retention:
+        before_ms = now_ms - int(kept_s * 1000)
+        of_profile = 0
+        while True:
+            count = await ledger.run(lambda connection: _delete(connection, profile, before_ms, slice_))  # noqa: B023
+            of_profile += count
+            if count < slice_:
+                break
+            await asyncio.sleep(PAUSE_S)
+        if of_profile:
+            log.info("profile %s: %d requests deleted after their time ([ledger] retention)", profile, of_profile)
+        deleted += of_profile
+    return deleted
+
+
+def _delete(connection: sqlite3.Connection, profile: str, before_ms: int, limit: int) -> int:
+    """One slice, the oldest first; requests under way are left alone."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        ids = connection.execute(
+            "SELECT id FROM requests WHERE profile = ? AND time_ms < ? AND state = 'settled' ORDER BY time_ms LIMIT ?",
+            (profile, before_ms, limit),
+        ).fetchall()
+        connection.executemany("DELETE FROM attempts WHERE request_id = ?", ids)
+        connection.executemany("DELETE FROM requests WHERE id = ?", ids)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return len(ids)

@@ -1,0 +1,52 @@
+"""Old requests go with their calls; sums, younger requests, other profiles and running requests stay."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from router.ledger.reports import Reader
+from router.ledger.retention import forget
+from router.ledger.store import Ledger
+from tests.support.records import made
+from tests.support.serving import read_rows
+
+NOW = 1_763_000_000_000 + 100_000  # requests are at 1_763_000_000_000 + number
+OLD_S = 50.0  # so those up to number 49_999 are older
+
+
+async def test_what_is_too_old_goes_and_the_sums_stay(tmp_path: Path) -> None:
+    path = tmp_path / "router.db"
+    ledger = await Ledger.open(path)
+    try:
+        for number in (*range(1, 26), 60_000, 60_001):
+            for record in made(number):
+                ledger.put(record)
+        for record in made(30, profile="other"):
+            ledger.put(record)
+        await ledger.put(made(31).begin)  # under way
+        before = Reader(path).by_rule("work").total
+        assert await forget(ledger, [("work", OLD_S), ("absent", OLD_S)], NOW, slice_=10) == 25
+        assert [int(row["id"], 16) for row in read_rows(path)] == [30, 31, 60_000, 60_001]
+        assert [int(row["request_id"], 16) for row in read_rows(path, "attempts")] == [30, 31, 60_000, 60_001]
+        assert Reader(path).by_rule("work").total == before
+        assert before.sums.requests == 27
+        assert await forget(ledger, [("work", OLD_S)], NOW) == 0
+    finally:
+        await ledger.close()
+
+
+async def test_others_are_written_between_the_slices(tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path / "router.db")
+    try:
+        for number in range(1, 31):
+            for record in made(number):
+                ledger.put(record)
+        await ledger.put(made(31).begin)
+        deleting = asyncio.create_task(forget(ledger, [("work", OLD_S)], NOW, slice_=10))
+        for record in made(60_000):
+            await ledger.put(record)
+        assert not deleting.done()
+        assert await deleting == 30
+    finally:
+        await ledger.close()
