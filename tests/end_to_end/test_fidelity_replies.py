@@ -173,7 +173,10 @@ END_MARKS = {
 @pytest.mark.parametrize("case", ids(case for case in STREAMS if END_MARKS[case.api] in case.reply))
 async def test_whoever_has_seen_the_end_finds_the_row(case: Case, world: World) -> None:
     """The provider doesn't hang up after the last event, so nothing but that event can have settled the request."""
-    world.provider.answer = lambda request: [Status(200, SSE), Send(case.reply), Pause(0.05), End()]
+    middle = len(case.reply) // 2
+    first, second = case.reply[:middle], case.reply[middle:]
+    steps = [Status(200, SSE), Send(first), Pause(0), Pause(0), Send(second), Pause(0.01), End()]
+    world.provider.answer = lambda request: steps
     database: Path = world.router.app.home.database
     async with world.router.post(f"/{case.api}{case.path('asked')}", json=case.asking("asked")) as reply:
         request_id = reply.headers["x-router-request-id"]

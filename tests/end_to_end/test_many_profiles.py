@@ -131,7 +131,7 @@ BROKEN = [
     pytest.param('[default]\nto = "nowhere"\n', "nowhere", id="unknown provider"),
     pytest.param('[default]\nto = "there"\ntwo = "x"\n', "two", id="unknown key", marks=pytest.mark.slow),
     pytest.param("", "is empty", id="empty", marks=pytest.mark.slow),
-    pytest.param(None, "does not exist", id="file deleted"),
+    pytest.param(None, "does not exist", id="file deleted", marks=pytest.mark.slow),
 ]
 
 

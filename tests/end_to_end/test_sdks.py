@@ -70,6 +70,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 
 FORMS = ["prefix", "prefix/v1", "prefix/v1/", "prefix/v1/v1", "p", "p/v1", "port", "port/", "port/v1", "port/v1/v1"]
+KINDS = [(form, True) for form in FORMS] + [(form, False) for form in ("prefix", "port/v1")]
 
 
 async def done(client: Any, use: Callable[[Any], Any], sync: bool) -> Any:
@@ -126,8 +127,9 @@ USES = [
 ]
 
 
-@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "sync"), [pytest.param(*kind, id=f"{kind[0]}-{'sync' if kind[1] else 'async'}") for kind in KINDS]
+)
 @pytest.mark.parametrize(("make", "use"), USES)
 async def test_generating_gives_what_the_provider_sent(
     make: Any, use: Callable[[Any], Any], form: str, sync: bool, world: World

@@ -125,7 +125,9 @@ async def test_a_whole_reply_waits_for_the_commit(world: World) -> None:
     assert (row["state"], row["outcome"], row["output"]) == ("settled", "ok", 7)
 
 
-@EVERY_FORM
+@pytest.mark.parametrize(
+    "form", ["messages", *(pytest.param(form, marks=pytest.mark.slow) for form in ("chat", "responses"))]
+)
 async def test_the_end_never_waits_long_and_the_row_comes_once(form: str, world: World) -> None:
     path, body, _, end = FORMS[form]
     go = asyncio.Event()
