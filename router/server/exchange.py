@@ -240,7 +240,8 @@ class Exchange:
                 missing.append(str(error))
         else:
             if missing:
-                raise NoCredential(f"no key for provider {provider.name}: {'; '.join(missing)}")
+                rule = f'rule "{self.chosen.decision.rule.label}", ' if self.chosen is not None else ""
+                raise NoCredential(f"{rule}no key for provider {provider.name}: {'; '.join(missing)}")
         return {}, None
 
     def call(self, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
@@ -410,7 +411,7 @@ class Exchange:
                 self.account.open(self.intent())
             self.account.finish(outcome, error.status, error.code)
             await self.account.settle()
-        reply = replies.refusal(error, self.api, request_id=self.id, headers=self.headers())
+        reply = replies.refusal(error, self.api, request_id=self.id, profile=self.profile.name, headers=self.headers())
         if not self.request.content.is_eof():
             reply.force_close()  # the rest of the body is not wanted
         return reply

@@ -19,16 +19,21 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def refusal(
-    error: Refused, api: Api | None, *, request_id: str | None = None, headers: Mapping[str, str] | None = None
+    error: Refused,
+    api: Api | None,
+    *,
+    request_id: str | None = None,
+    profile: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """An error reply in the client's format; before the format is known, OpenAI's shape is used.
+    """An error reply in the client's format, naming the profile; before the format is known, OpenAI's shape is used.
 
     ``x-should-retry: false`` tells the SDKs not to repeat what can't succeed; where waiting helps, Retry-After says so.
     """
     return error_reply(
         error.status,
         error.code,
-        str(error),
+        f"profile {profile}: {error}" if profile is not None else str(error),
         api,
         request_id=request_id,
         retry_after_s=error.retry_after_s,

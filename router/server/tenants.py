@@ -179,7 +179,7 @@ class Tenants:
             if tenant.listener is not None:
                 await tenant.listener.close()
             if tenant.script is not None:
-                tenant.script.close()
+                await tenant.script.end()
 
     def stop_listening(self) -> None:
         """Accept no more connections on the profiles' own ports."""

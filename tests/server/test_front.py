@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (tables read better with a case a line)
+
 """Who is answered at the door, and in which words."""
 
 from __future__ import annotations
@@ -80,3 +82,26 @@ async def test_a_request_that_is_wrong_is_no_fault_of_the_router(
         (row,) = await router.rows()
     assert row["outcome"] == "refused"
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        pytest.param(
+            '[[rule]]\nmatch = { tool-use = true }\nto = "demo"\n',
+            'profile work: no route for model "m": none of the rules matches (tool-use → demo)',
+            id="no route",
+        ),
+        pytest.param('[default]\nto = "groq"\n', 'profile work: the rule "default → groq" sends', id="another format"),
+        pytest.param(
+            '[default]\nto = "anthropic"\n', 'profile work: rule "default → anthropic", no key for provider anthropic', id="no key"
+        ),
+    ],
+)  # fmt: skip
+async def test_a_refusal_names_profile_and_rules(rules: str, text: str, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "home", {"work": rules}) as router,
+        router.post("/work/v1/messages", json={"model": "m", "max_tokens": 9, "messages": []}) as reply,
+    ):
+        assert reply.headers["x-should-retry"] == "false"
+        assert text in (await reply.json())["error"]["message"]
