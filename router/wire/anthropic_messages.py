@@ -243,9 +243,6 @@ class MessagesTap(EventTap):
     def _passes(self, chunk: bytes) -> bool:
         return b"message_" not in chunk and b'error"' not in chunk
 
-    def _marks_end(self, part: bytearray, start: int) -> bool:
-        return part.find(b"message_stop", start) >= 0
-
     def _read(self, event: SseEvent) -> Pass:
         name = event.event
         if name not in _EVENTS:  # some servers leave the names out

@@ -100,9 +100,6 @@ class GeminiTap(EventTap):
             self._latest = chunk
         return True
 
-    def _marks_end(self, part: bytearray, start: int) -> bool:
-        return part.find(b'"finishReason"', start) >= 0 or part.find(b'"blockReason"', start) >= 0
-
     def _read(self, event: SseEvent) -> Pass:
         self._take_latest()
         self._take(event)

@@ -41,7 +41,7 @@ class ChatTap(EventTap):
     """``hide_usage`` withholds the event that has usage and no choices: the client didn't ask for it, we did."""
 
     def __init__(self, *, hide_usage: bool = False) -> None:
-        super().__init__(whole_events=hide_usage)
+        super().__init__()
         self._hide_usage = hide_usage
         self._tier: object = None
 
@@ -52,9 +52,6 @@ class ChatTap(EventTap):
             and _all_null(chunk, b"usage", b'usage":null', b'usage": null')
             and _all_null(chunk, b"finish_reason", b'finish_reason":null', b'finish_reason": null')
         )
-
-    def _marks_end(self, part: bytearray, start: int) -> bool:
-        return part.find(b"[DONE]", start) >= 0
 
     def _read(self, event: SseEvent) -> Pass:
         if self.committed and event.event is None and self._passes(event.data):

@@ -69,9 +69,6 @@ class ResponsesTap(EventTap):
     def _passes(self, chunk: bytes) -> bool:
         return b'error"' not in chunk and not any(word in chunk for word in _END_WORDS)
 
-    def _marks_end(self, part: bytearray, start: int) -> bool:
-        return any(part.find(word, start) >= 0 for word in _END_WORDS)
-
     def _read(self, event: SseEvent) -> Pass:
         name = event.event
         if name is None or not name.startswith(("response.", "error")):  # some servers leave the names out

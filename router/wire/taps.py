@@ -42,13 +42,12 @@ class Pass(Enum):
 class EventTap(ABC):
     """A ``StreamTap`` for formats that stream events. Subclasses read single events."""
 
-    def __init__(self, *, whole_events: bool = False) -> None:
+    def __init__(self) -> None:
         self.committed = False
         self.ended = False
         self.failed = False
         self._facts = ReplyFacts()
         self._decoder = SseDecoder()
-        self._whole_events = whole_events  # nothing of an unfinished event is passed on: it may have to be hidden
         self._unsent = bytearray()
         self._sent = 0  # bytes of the stream already given out or hidden
         self._holding = False
@@ -63,10 +62,6 @@ class EventTap(ABC):
     @abstractmethod
     def _passes(self, chunk: bytes) -> bool:
         """Whether these whole events hold nothing to read now. May be wrong only by saying no."""
-
-    @abstractmethod
-    def _marks_end(self, part: bytearray, start: int) -> bool:
-        """Whether an unfinished event, from ``start`` on, may turn out to be the last one."""
 
     @abstractmethod
     def _read(self, event: SseEvent) -> Pass:
@@ -110,7 +105,7 @@ class EventTap(ABC):
             if passing is Pass.HIDE:
                 self._drop(event.end)
         if not self._holding or decoder.oversized:
-            self._release_partial(now, len(chunk))
+            self._release_whole(now)
         return bytes(now), b""
 
     def finish(self) -> bytes:
@@ -126,18 +121,13 @@ class EventTap(ABC):
                 self._closed()
         return self._rest()
 
-    def _release_partial(self, now: bytearray, fresh: int) -> None:
-        """Pass on what belongs to no finished event, unless it may have to be hidden or may be the end."""
+    def _release_whole(self, now: bytearray) -> None:
+        """Pass on all finished events, and of an unfinished one nothing: no client can use a part of an event, and what
+        is said after it (that the stream broke off) would run into it. Only one too large to be kept is passed as it
+        comes."""
         decoder = self._decoder
-        part = decoder.pending
-        complete = self._sent + len(self._unsent) - len(part)
-        self._release(now, complete)
-        if decoder.oversized or not (self._whole_events or self._waits(part, fresh)):
-            self._release(now, complete + len(part))
-
-    def _waits(self, part: bytearray, fresh: int) -> bool:
-        # Bytes kept back earlier were so because of a mark; otherwise it can only stand in what is new.
-        return len(self._unsent) > fresh or self._marks_end(part, max(0, len(part) - fresh - 32))
+        unfinished = 0 if decoder.oversized else len(decoder.pending)
+        self._release(now, self._sent + len(self._unsent) - unfinished)
 
     def _release(self, now: bytearray, position: int) -> None:
         count = position - self._sent

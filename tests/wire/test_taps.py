@@ -185,8 +185,8 @@ class TestSettling:
             pytest.param(
                 "openai-chat",
                 [FINISH, b"data: [DON", b"E]\n", b"\n"],
-                [(FINISH, b""), (b"data: [DON", b""), (b"", b""), (b"", b"E]\n\n")],
-                id="chat, no complete line of the end gets out",
+                [(FINISH, b""), (b"", b""), (b"", b""), (b"", DONE)],
+                id="chat, the end in three chunks",
             ),
         ],
     )
@@ -196,18 +196,23 @@ class TestSettling:
         assert tap.ended
         assert tap.finish() == b""
 
-    def test_ordinary_chunks_are_not_delayed_even_when_they_end_in_the_middle(self) -> None:
+    @pytest.mark.parametrize("cut", [1, 20, 40, len(TEXT) - 1])
+    def test_an_event_goes_out_as_soon_as_it_is_whole(self, cut: int) -> None:
+        """Nobody can use a part of one, and an error event would run into it if the stream broke off there."""
         tap = CODECS["anthropic-messages"].tap()
-        for chunk in (START, BLOCK, TEXT[:40], TEXT[40:], TEXT + TEXT[:10], TEXT[10:]):
-            assert tap.feed(chunk) == (chunk, b"")
+        assert tap.feed(START + BLOCK) == (START + BLOCK, b"")
+        assert tap.feed(TEXT[:cut]) == (b"", b"")
+        assert tap.feed(TEXT[cut:] + TEXT[:cut]) == (TEXT, b"")
+        assert tap.feed(TEXT[cut:]) == (TEXT, b"")
 
-    def test_an_unfinished_event_that_may_be_the_end_is_held_until_it_is_known(self) -> None:
-        tap = CODECS["anthropic-messages"].tap()
-        tap.feed(START + BLOCK)
-        talk = message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": "message_stop"})
-        assert tap.feed(talk[:-2]) == (b"", b"")
-        assert tap.feed(talk[-2:]) == (talk, b"")
-        assert not tap.ended
+    def test_an_event_too_large_to_be_kept_goes_out_as_it_comes(self) -> None:
+        tap = CODECS["openai-responses"].tap()
+        picture = b'data: {"type":"response.image_generation_call.partial_image","partial_image_b64":"'
+        chunks = [picture, *([b"A" * 2**18] * 8), b'"}\n\n']
+        given = [tap.feed(chunk)[0] for chunk in chunks]
+        assert b"".join(given) == b"".join(chunks)
+        assert not any(given[:4])
+        assert all(given[5:])
 
     def test_gemini_holds_its_last_event_until_the_connection_closes(self) -> None:
         tap = CODECS["gemini"].tap()
