@@ -18,6 +18,7 @@ from router.upstream.client import UpstreamReply
 from router.wire.codec import ReplyFacts, StreamTap
 
 HOLD_BYTES = 2**16  # a stream that is still without content after this much is let through all the same
+TAIL_S = 2.0  # how long a provider may keep its reply open behind the end of the answer
 
 Settle = Callable[[], Awaitable[None]]
 
@@ -87,24 +88,27 @@ class StreamRelay:
                 armed = loop.time()
                 if held := b"".join(self._held):
                     await out.write(held)
-                if self._final:
-                    await settle()
-                    await out.write(self._final)
-                while not self._at_end:
+                final = self._final
+                while not (final or self._at_end):
                     chunk = await reply.chunk()
                     if not chunk:
+                        self._at_end, final = True, tap.finish()
                         break
                     passing, final = tap.feed(chunk)
                     if passing:
                         await out.write(passing)
-                    if final:
-                        await settle()
-                        await out.write(final)
                     # Moving the deadline costs more than reading the clock, and it needn't be exact to the second.
                     now = loop.time()
                     if now - armed > self._idle_s * 0.02:
                         idle.reschedule(now + self._idle_s)
                         armed = now
+                if tap.ended:
+                    await settle()
+                    if final:
+                        await out.write(final)
+                    idle.reschedule(loop.time() + min(TAIL_S, self._idle_s))
+                    while not self._at_end and (chunk := await reply.chunk()):
+                        await out.write(b"".join(tap.feed(chunk)))
         except TimeoutError as error:
             if tap.ended:
                 return
@@ -113,12 +117,5 @@ class StreamRelay:
             if tap.ended:  # the answer was whole; how its connection ended is nobody's business
                 return
             raise
-        rest = b"" if self._at_end else tap.finish()
-        self._at_end = True
-        if not tap.ended:
-            if rest:
-                await out.write(rest)
+        if not tap.ended:  # what is held of an unfinished event stays here: the error is told instead
             raise UpstreamError("the stream ended before the answer did", error_class=classes.BROKEN_STREAM)
-        await settle()
-        if rest:
-            await out.write(rest)

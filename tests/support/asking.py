@@ -35,7 +35,8 @@ class Format:
         """Path and body."""
         if self.name == "gemini":
             return (self.stream_path if stream else self.path), json.dumps(self.body).encode()
-        return self.path, json.dumps({**self.body, "stream": stream}).encode()
+        asked = {"stream_options": {"include_usage": True}} if stream and self.name == "openai-chat" else {}
+        return self.path, json.dumps({**self.body, "stream": stream, **asked}).encode()
 
     def error_of(self, payload: bytes) -> str:
         """The message of an error reply; fails if it has another shape."""
