@@ -85,6 +85,8 @@ async def run_command(line: str, environ: Mapping[str, str]) -> str:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            while await process.stdout.read(MAX_KEY_BYTES):
+                pass  # a process counts as ended only when its output has been read to the end
             await process.wait()
     if status is None:
         raise CredentialMissing(f'"{line}" prints more than {MAX_KEY_BYTES} bytes, so that isn\'t a key')
