@@ -40,7 +40,7 @@ demo: $(STAMP)
 	@$(BIN)/python scripts/demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" -n auto
 
 check: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)
