@@ -23,6 +23,7 @@ from router.providers.provider import Provider
 from router.wire.request import Api
 
 DEFAULT_NAME = "work"
+_SAME = {"quality-first": "quality"}  # presets by another name
 # A model for titles, summaries and the like, at providers whose own clients use one for that.
 _SMALL_MODELS = {"anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini", "gemini": "gemini-2.5-flash"}
 
@@ -34,7 +35,7 @@ def presets() -> dict[str, Path]:
 
 
 def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in presets() if name.startswith(incomplete)]
+    return [name for name in (*presets(), *_SAME) if name.startswith(incomplete)]
 
 
 @click.command(
@@ -47,7 +48,9 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     ),
 )
 @click.argument("name", required=False)
-@click.option("--preset", shell_complete=_preset_names, help="Start from this shipped profile.")
+@click.option(
+    "--preset", shell_complete=_preset_names, help="Start from a shipped profile: demo, fastest, cheapest, quality, …"
+)
 @click.option(
     "-p",
     "--provider",
@@ -102,6 +105,7 @@ def _with_keys(catalog: Mapping[str, Provider]) -> list[Provider]:
 def _preset(name: str) -> dict[str, str]:
     """The files of a shipped profile. Raises ConfigError."""
     known = presets()
+    name = _SAME.get(name, name)
     if name not in known:
         if name == DEMO:
             raise ConfigError("no provider key is in the environment; name a provider: `router init work -p anthropic`")

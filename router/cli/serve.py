@@ -47,10 +47,11 @@ def command(
     from router.cli.init import presets
     from router.server.app import ServeOptions, run
 
+    only = None
     if demo and profiles is None and DEMO in (shipped := presets()):
-        profiles = shipped[DEMO].parent
+        profiles, only = shipped[DEMO].parent, DEMO
     options = ServeOptions(
-        home.expanduser(), profiles=profiles, host=host or None, port=port, log_level=log_level, demo=demo
+        home.expanduser(), profiles=profiles, host=host or None, port=port, log_level=log_level, only=only
     )
     status = run(options, on_ready=_greet)
     if status:

@@ -60,7 +60,7 @@ class ServeOptions:
     host: str | None = None
     port: int | None = None
     log_level: str | None = None
-    demo: bool = False
+    only: str | None = None  # of the profiles in that folder, when it isn't all
 
 
 class App:
@@ -159,6 +159,7 @@ class App:
             host=host,
             may_run_commands=self.options.profiles is None,  # a repository that is served must not run programs
             tls=tls,
+            only=self.options.only,
         )
         await self._use_settings(self.settings)
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)

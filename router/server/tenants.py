@@ -36,7 +36,8 @@ _UNSEEN = Fingerprint({"": ""}, {})  # a state that no folder has
 
 
 class Tenants:
-    """The profiles by name. ``load`` reads one folder; ``front`` makes the handler of a profile's own port."""
+    """The profiles by name. ``load`` reads one folder; ``front`` makes the handler of a profile's own port; ``only`` is
+    the one profile that is served, where it isn't all."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Tenants:
         host: str,
         may_run_commands: bool = False,
         tls: ssl.SSLContext | None = None,
+        only: str | None = None,
     ) -> None:
         self.folder = folder
         self.front: Callable[[str], Handler] | None = None
@@ -60,6 +62,7 @@ class Tenants:
         self._host = host
         self._may_run_commands = may_run_commands
         self._tls = tls
+        self._only = only
         self._default: str | None = None
         self._metrics_key_hash: str | None = None
         self._auto_ports = AUTO_PORTS
@@ -190,6 +193,8 @@ class Tenants:
     def _scan(self, patient: bool) -> tuple[set[str], dict[str, Loaded]]:
         """The profiles that count as being there, and those to take up, loaded."""
         found = find_profiles(self.folder)
+        if self._only is not None:
+            found = {name: path for name, path in found.items() if name == self._only}
         now: dict[str, Fingerprint | None] = {name: fingerprint(directory) for name, directory in found.items()}
         now |= dict.fromkeys(self._seen.keys() - found.keys())
         moved = {name: state for name, state in now.items() if state != self._seen.get(name)}

@@ -373,10 +373,22 @@ def test_wrong_wishes_make_nothing(run: Any, empty: Home, presets: None, argumen
     assert not os.path.lexists(empty.profiles)
 
 
-def test_the_shipped_presets_are_right(run: Any, empty: Home) -> None:
-    for name in init.presets():
-        run("init", "--preset", name)
-        assert run("check", name).exit_code == 0
+PRESETS = ["balanced", "cheapest", "demo", "fastest", "local", "quality", "savings"]
+
+
+def test_all_presets_are_shipped() -> None:
+    assert sorted(init.presets()) == PRESETS
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "quality-first"])
+def test_the_shipped_presets_are_right(run: Any, empty: Home, name: str) -> None:
+    assert run("init", "--preset", name).exit_code == 0
+    checked = json.loads(run("check", name, "--json").stdout)
+    assert checked["ok"]
+    (profile,) = checked["profiles"]
+    assert len(profile["tests"]) >= 2
+    # Without keys, that is all there is to say: no unknown model, nothing without effect, no rule that is never chosen.
+    assert [p["message"] for p in profile["problems"] if not p["message"].startswith("no key for")] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system that knows its case")

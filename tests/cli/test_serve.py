@@ -46,6 +46,7 @@ def test_the_demo_is_the_shipped_profile(run: Any, served: list[ServeOptions]) -
     folder = served[0].profiles
     assert isinstance(folder, Path)
     assert (folder / "demo" / "routing.toml").is_file()
+    assert served[0].only == "demo"
 
 
 def test_an_address_that_is_taken_is_status_5(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

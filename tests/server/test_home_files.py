@@ -157,3 +157,13 @@ async def test_a_profiles_log_has_what_its_level_asks_for(level: str, expected: 
                 await reply.read()
     lines = (home / "logs" / "work.log").read_text().splitlines()
     assert [line.partition("outcome=")[2].partition(" ")[0] for line in lines] == expected
+
+
+async def test_one_profile_of_a_folder_can_be_served_alone(tmp_path: Path) -> None:
+    rules = '[default]\nto = "demo"\n'
+    async with (
+        serving(tmp_path / "home", {"one": rules, "two": rules}, only="two") as router,
+        router.post("/v1/messages", json=BODY) as reply,
+    ):
+        assert reply.headers["x-router-profile"] == "two"
+        assert [tenant.name for tenant in router.app.tenants] == ["two"]

@@ -11,8 +11,8 @@ from router.upstream.client import Upstream
 from tests.support.answers import answer
 from tests.support.provider import FakeProvider
 from tests.support.serving import serving
+from tests.support.tls import write_tls
 
-TLS = Path(__file__).parents[1] / "data" / "tls"
 BODY = {"model": "m", "max_tokens": 9, "messages": []}
 
 
@@ -42,14 +42,16 @@ async def test_the_proxy_of_the_network(address: str, own: str, through: str, tm
     assert asked[through].requests[0].path.endswith("/v1/messages")
 
 
-@pytest.mark.parametrize("name", ["none.pem", "README.md"])
-async def test_certificates_that_cant_be_read_end_the_start(name: str) -> None:
+@pytest.mark.parametrize("name", ["none.txt", "words.txt"])
+async def test_certificates_that_cant_be_read_end_the_start(name: str, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("words\n")
     with pytest.raises(ConfigError, match=rf"\[network\] ca-file .*{name} can't be used"):
-        Upstream(ca_file=TLS / name)
+        Upstream(ca_file=tmp_path / name)
 
 
 async def test_an_authority_of_ones_own_is_trusted_beside_the_others(tmp_path: Path) -> None:
-    https = f'[server]\ntls-cert = "{TLS / "cert.pem"}"\ntls-key = "{TLS / "key.pem"}"\n'
+    tls = write_tls(tmp_path)
+    https = f'[server]\ntls-cert = "{tls.cert}"\ntls-key = "{tls.key}"\n'
     async with serving(tmp_path / "far", {"work": '[default]\nto = "demo"\n'}, settings=https) as provider:
         for trusting, status in ((True, 200), (False, 502)):
             home = tmp_path / f"near-{trusting}"
@@ -57,7 +59,7 @@ async def test_an_authority_of_ones_own_is_trusted_beside_the_others(tmp_path: P
                 f'[providers.far]\nformats = ["anthropic-messages"]\nbase-url = "{provider.url}/work"\n'
                 'api-key = "none"\n[default]\nto = "far"\n'
             )
-            settings = f'[network]\nca-file = "{TLS / "cert.pem"}"\n' if trusting else ""
+            settings = f'[network]\nca-file = "{tls.cert}"\n' if trusting else ""
             async with (
                 serving(home, {"work": rules}, settings=settings) as router,
                 router.post("/work/v1/messages", json=BODY) as reply,
