@@ -281,7 +281,7 @@ class Exchange:
         rule = chosen.decision.rule
         # What is dropped is gone before anything is set, so that a rule can put a field of its own in its place.
         body = Body.parse(view.body.with_fields({}, rule.drop)) if rule.drop else view.body
-        fields = self.codec.overrides(body, rule.set) if rule.set else {}
+        fields = self.codec.overrides(body, rule.set, chosen.provider.quirks) if rule.set else {}
         if self.asks_usage(view, chosen):
             fields.update(self.codec.with_usage_asked(body))
         if "model" in body and chosen.model != view.model:

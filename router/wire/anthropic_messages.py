@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.overrides import as_list, render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
@@ -334,7 +334,9 @@ class AnthropicMessages:
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
 
-    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+    def overrides(
+        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
+    ) -> dict[str, bytes]:
         """See ``Codec.overrides``."""
         return render(body, {**values, "stop": as_list(values["stop"])} if "stop" in values else values, _PLACES)
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 
 from router.wire.body import Body
 from router.wire.request import Api, RequestView
 from router.wire.usage import Usage
+
+NO_QUIRKS: Final[Mapping[str, object]] = MappingProxyType({})
 
 ReplyPart = Literal["text", "reasoning", "tool-call", "other"]
 
@@ -85,8 +88,13 @@ class Codec(Protocol):
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         """Top-level fields to set (raw JSON values) so that the stream carries usage."""
 
-    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
-        """Top-level fields to set (raw JSON values) for a rule's ``set``: neutral names rendered, others as written."""
+    def overrides(
+        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
+    ) -> dict[str, bytes]:
+        """Top-level fields to set (raw JSON values) for a rule's ``set``: neutral names rendered, others as written.
+
+        ``quirks`` are the provider's habits, by the names of the provider catalog.
+        """
 
     def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Neutral names among ``values`` that this format has no word for; they are left out of ``overrides``."""

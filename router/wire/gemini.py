@@ -13,7 +13,7 @@ import msgspec
 
 from router.errors import BadRequest
 from router.wire.body import Body, decode
-from router.wire.codec import ReplyFacts, StreamTap
+from router.wire.codec import NO_QUIRKS, ReplyFacts, StreamTap
 from router.wire.error_words import words_for
 from router.wire.gemini_tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
 from router.wire.overrides import as_list, render, unplaced
@@ -263,7 +263,9 @@ class Gemini:
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
 
-    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+    def overrides(
+        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
+    ) -> dict[str, bytes]:
         """See ``Codec.overrides``."""
         return render(
             body,

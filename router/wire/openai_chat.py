@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat_tap import ChatTap
 from router.wire.overrides import render, unplaced
@@ -256,8 +256,16 @@ _PLACES: Final = {
     "stop": ("stop",),
     "effort": ("reasoning_effort",),
 }
-# Older servers know only max_tokens; a client that uses it talks to one, or at least doesn't need the new word.
-_PLACES_OF_OLD: Final = {**_PLACES, "max-tokens": ("max_tokens",)}
+
+
+def _limit_field(body: Body, quirks: Mapping[str, object]) -> str:
+    """What the output limit is called: older servers know only ``max_tokens``, OpenAI's newer models refuse it.
+
+    Where nothing is known of the provider, a client that uses the old name talks to one that knows it.
+    """
+    field = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
+    known = quirks.get("max-tokens-field")
+    return field if not isinstance(known, list) or field in known else str(known[0])
 
 
 class OpenAIChat:
@@ -305,9 +313,11 @@ class OpenAIChat:
         options["include_usage"] = msgspec.Raw(b"true")
         return {"stream_options": msgspec.json.encode(options)}
 
-    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+    def overrides(
+        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
+    ) -> dict[str, bytes]:
         """See ``Codec.overrides``."""
-        return render(body, values, _PLACES_OF_OLD if "max_tokens" in body else _PLACES)
+        return render(body, values, {**_PLACES, "max-tokens": (_limit_field(body, quirks),)})
 
     def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """See ``Codec.unplaced``."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat import NOT_THINKING, openai_error
 from router.wire.openai_responses_tap import ResponsesTap, response_facts
@@ -285,7 +285,9 @@ class OpenAIResponses:
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         return {}
 
-    def overrides(self, body: Body, values: Mapping[str, object]) -> dict[str, bytes]:
+    def overrides(
+        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
+    ) -> dict[str, bytes]:
         """See ``Codec.overrides``."""
         return render(body, values, _PLACES)
 

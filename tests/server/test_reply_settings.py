@@ -56,3 +56,29 @@ async def test_a_rule_may_put_its_own_field_in_place_of_one_it_drops(tmp_path: P
         async with router.post("/work/v1/messages", json=asked) as reply:
             assert reply.status == 200
         assert json.loads(provider.requests[-1].body) == {"model": "m", "messages": [], "max_tokens": 50, "top_k": 3}
+
+
+@pytest.mark.parametrize(
+    ("provider", "sent", "expected"),
+    [
+        pytest.param("mistral", {}, {"max_tokens": 50}, id="a provider that knows the old name only"),
+        pytest.param("openai", {}, {"max_completion_tokens": 50}, id="one that refuses it"),
+        pytest.param("groq", {"max_tokens": 9}, {"max_tokens": 50}, id="the client's name, where either will do"),
+        pytest.param("groq", {}, {"max_completion_tokens": 50}, id="the newer name otherwise"),
+    ],
+)
+async def test_an_output_limit_is_called_what_the_provider_calls_it(
+    provider: str, sent: dict[str, int], expected: dict[str, int], tmp_path: Path
+) -> None:
+    async with FakeProvider(answer) as fake:
+        rules = (
+            f'[default]\nto = "{provider}"\nset = {{ max-tokens = 50 }}\n'
+            f'[providers.{provider}]\nbase-url = "{fake.url}/v1"\napi-key = "none"\n'
+        )
+        asked = {"model": "m", "messages": [], **sent}
+        async with (
+            serving(tmp_path / "home", {"work": rules}) as router,
+            router.post("/work/v1/chat/completions", json=asked) as reply,
+        ):
+            assert reply.status == 200
+        assert json.loads(fake.requests[-1].body) == {"model": "m", "messages": [], **expected}
