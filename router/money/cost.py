@@ -37,12 +37,11 @@ class Cost:
 UNKNOWN = Cost(None, None)
 
 
-def cost_nano_usd(usage: Usage, rates: Rates | None, *, day: date, web_searches: int = 0) -> Cost:
+def cost_nano_usd(usage: Usage, rates: Rates | None, *, day: date) -> Cost:
     """The cost of one upstream call made on ``day``: better a datetime (UTC if naive), as some prices go by the hour.
 
     The provider's own figure comes first. Otherwise input and output must both have been reported (output may be
     missing where it has no price: embeddings), and every kind of token that occurred must have a price.
-    ``web_searches`` counts the searches the provider ran itself, which are priced apart from tokens.
     """
     reported = _reported_nano(usage.provider_cost_usd)
     if reported is not None:
@@ -52,6 +51,7 @@ def cost_nano_usd(usage: Usage, rates: Rates | None, *, day: date, web_searches:
     context = _context(usage)
     fresh, read, write = usage.input, usage.cache_read or 0, usage.cache_write or 0
     write_1h = usage.cache_write_1h or 0
+    web_searches = usage.web_searches or 0
     due = rates.on(day, context).for_input(fresh + read + write + write_1h)
     if usage.output is None and due.output is not None:
         return UNKNOWN

@@ -189,7 +189,7 @@ class RequestFacts(Facts):
     if not TYPE_CHECKING:  # the names and types are declared above and in Facts
 
         def __getattr__(self, name: str) -> object:
-            find = getattr(type(self), f"_find_{name.lstrip('_')}", None)
+            find = _FINDERS.get(name)
             if find is None:
                 raise AttributeError(name)
             value = find(self)
@@ -453,6 +453,15 @@ class RequestFacts(Facts):
 
     def _search(self, text: str) -> Found:
         return self._phrases.search(text) if self._phrases is not None else NOTHING
+
+
+# The method behind each lazy fact, under its own name and the private one.
+_FINDERS: dict[str, Callable[[RequestFacts], object]] = {
+    f"{prefix}{name.removeprefix('_find_')}": find
+    for name, find in vars(RequestFacts).items()
+    if name.startswith("_find_")
+    for prefix in ("", "_")
+}
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -75,6 +76,7 @@ def json_reply(payload: object, *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(payload), content_type=JSON, headers=NO_STORE)
 
 
+@lru_cache(maxsize=4096)
 def header_text(text: str) -> str:
     """A label or name as a header value: the arrow in ASCII, anything else that isn't ASCII percent-encoded.
 

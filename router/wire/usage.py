@@ -24,8 +24,8 @@ class Usage:
     """Tokens of one upstream call; all counts are ``None`` where not reported, never negative.
 
     ``cache_write`` counts writes with the short lifetime (5 minutes), ``cache_write_1h`` those with a long one; the two
-    don't overlap. ``reasoning`` is a part of ``output``. ``service_tier`` and ``speed`` are the provider's words where
-    they change the price. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's
+    don't overlap. ``reasoning`` is a part of ``output``. ``web_searches`` are those the provider ran itself, priced
+    apart from tokens. ``service_tier`` and ``speed`` are the provider's words where they change the price. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's
     ``usage.cost``), as the decimal text it sent.
     """
 
@@ -35,6 +35,7 @@ class Usage:
     cache_write_1h: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    web_searches: int | None = None
     service_tier: str | None = None
     speed: str | None = None
     provider_cost_usd: str | None = None
@@ -58,6 +59,7 @@ def merge(old: Usage | None, new: Usage) -> Usage:
         cache_write_1h=_later(old.cache_write_1h, new.cache_write_1h),
         output=_later(old.output, new.output),
         reasoning=_later(old.reasoning, new.reasoning),
+        web_searches=_later(old.web_searches, new.web_searches),
         service_tier=new.service_tier or old.service_tier,
         speed=new.speed or old.speed,
         provider_cost_usd=new.provider_cost_usd or old.provider_cost_usd,
@@ -83,6 +85,7 @@ def from_anthropic(report: Mapping[str, Any]) -> Usage:
         cache_write_1h=write_1h,
         output=_count(report, "output_tokens"),
         reasoning=_count(_object(report, "output_tokens_details"), "thinking_tokens"),
+        web_searches=_count(_object(report, "server_tool_use"), "web_search_requests"),
         service_tier=_word(report, "service_tier"),
         speed=_word(report, "speed"),
     )

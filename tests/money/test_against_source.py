@@ -166,7 +166,7 @@ def test_web_searches_cost_what_the_source_says(provider: str, model: str) -> No
         provider_id=provider,
         genai_request_timestamp=NOW,
     )
-    ours = cost_nano_usd(Usage(input=10, output=20), table().rates(provider, model), day=NOW, web_searches=3)
+    ours = cost_nano_usd(Usage(input=10, output=20, web_searches=3), table().rates(provider, model), day=NOW)
     assert ours.nano_usd == theirs.total_price * 10**9
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -95,7 +96,7 @@ def table() -> PriceTable:
 def test_recorded_usages(
     table: PriceTable, provider: str, model: str, usage: Usage, searches: int, micro_usd: str
 ) -> None:
-    cost = cost_nano_usd(usage, table.rates(provider, model), day=NOON, web_searches=searches)
+    cost = cost_nano_usd(replace(usage, web_searches=searches), table.rates(provider, model), day=NOON)
     assert cost == Cost(int(Decimal(micro_usd) * 1000), table.version)
 
 
@@ -202,7 +203,7 @@ def test_service_classes(special: dict[str, Any], nano: int, source: str) -> Non
 
 
 def test_a_search_without_a_price_is_told() -> None:
-    cost = cost_nano_usd(Usage(input=1, output=1), SONNET, day=NOON, web_searches=2)
+    cost = cost_nano_usd(Usage(input=1, output=1, web_searches=2), SONNET, day=NOON)
     assert cost == Cost(18_000, "override (no price for web search)")
 
 

@@ -186,6 +186,16 @@ def test_openai(report: dict[str, Any], expected: Usage) -> None:
     assert from_openai(report) == expected
 
 
+def test_searches_that_anthropic_ran_are_counted_and_kept() -> None:
+    first = from_anthropic({"input_tokens": 5, "server_tool_use": {"web_search_requests": 1}})
+    assert first.web_searches == 1
+    assert (
+        merge(first, from_anthropic({"output_tokens": 9, "server_tool_use": {"web_search_requests": 2}})).web_searches
+        == 2
+    )
+    assert merge(first, from_anthropic({"output_tokens": 9})).web_searches == 1
+
+
 def test_openais_service_tier_stands_beside_the_usage() -> None:
     assert from_openai({}, service_tier="flex").service_tier == "flex"
     assert from_openai({}, service_tier="").service_tier is None
