@@ -195,7 +195,9 @@ class Tenants:
         found = find_profiles(self.folder)
         if self._only is not None:
             found = {name: path for name, path in found.items() if name == self._only}
-        now: dict[str, Fingerprint | None] = {name: fingerprint(directory) for name, directory in found.items()}
+        now: dict[str, Fingerprint | None] = {
+            name: fingerprint(directory, self._seen.get(name)) for name, directory in found.items()
+        }
         now |= dict.fromkeys(self._seen.keys() - found.keys())
         moved = {name: state for name, state in now.items() if state != self._seen.get(name)}
         still = [name for name, state in moved.items() if not patient or self._has_stayed(name, state)]
