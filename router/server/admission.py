@@ -16,10 +16,9 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from router.errors import BadRequest, Forbidden, Misdirected, PayloadTooLarge, Unauthorized, UnsupportedMediaType
-from router.upstream.headers import CREDENTIAL_HEADERS
+from router.upstream.headers import CREDENTIAL_HEADERS, ROUTER_KEY_PREFIX
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-KEY_PREFIX = "rk_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,10 @@ class HostRule:
     def _own_origin(self, origin: str, host: str) -> bool:
         if origin.rstrip("/").lower() in self._origins:
             return True
-        return origin != "null" and urlsplit(origin).netloc.lower() == host.lower()
+        try:
+            return origin != "null" and urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:  # brackets without an address
+            return False
 
 
 def _host_name(host: str) -> str | None:
@@ -94,18 +96,33 @@ def _host_name(host: str) -> str | None:
 
 
 def check_target(request: web.BaseRequest) -> None:
-    """Refuse request targets and versions that no client of ours sends. Raises BadRequest."""
+    """Refuse request targets, versions and header bytes that no client of ours sends. Raises BadRequest."""
     if not request.raw_path.startswith("/"):
         raise BadRequest("the request target must be a path")
     if request.version not in ((1, 1), (1, 0)):
         raise BadRequest("only HTTP/1.0 and HTTP/1.1 are served")
+    for value in request.headers.values():
+        if not value.isascii() and not _is_text(value):
+            raise BadRequest("a header's value is not valid UTF-8")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes that weren't UTF-8 come as lone surrogates
+        return False
+    return True
 
 
 def check_body_head(request: web.BaseRequest, max_body: int) -> None:
-    """Refuse a body by its headers, before reading it. Raises PayloadTooLarge or UnsupportedMediaType."""
+    """Refuse a body by its headers, before reading it.
+
+    Raises PayloadTooLarge, UnsupportedMediaType, or BadRequest for codings other than chunks."""
     length = request.content_length
     if length is not None and length > max_body:
         raise PayloadTooLarge(f"the body has {length} bytes, at most {max_body} are taken ([server] max-body)")
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise BadRequest("of all transfer codings only chunked is taken")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("compressed request bodies are not taken; send the body as it is")
@@ -148,7 +165,7 @@ class KeyRing:
                 return Admitted(known, header)
             if fixed_key_hash is not None and digest == fixed_key_hash:
                 return Admitted(ClientKey("fixed", "fixed", profile), header)
-            if value.startswith(KEY_PREFIX):
+            if value.startswith(ROUTER_KEY_PREFIX):
                 if required:
                     break
                 return Admitted(None, header)

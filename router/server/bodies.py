@@ -15,6 +15,9 @@ LEAST_BYTES_PER_S = 1024.0
 
 async def read_body(request: web.BaseRequest, cap: int) -> bytes:
     """The whole body. Raises PayloadTooLarge as soon as it passes ``cap``, RequestTimeout when it drips."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the reply itself nothing is written yet
     content = request.content
     parts: list[bytes] = []
     size = 0

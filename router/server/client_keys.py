@@ -10,8 +10,9 @@ import secrets
 import sqlite3
 from typing import Any
 
-from router.server.admission import KEY_PREFIX, ClientKey, KeyRing, hash_key
+from router.server.admission import ClientKey, KeyRing, hash_key
 from router.server.services import now_ms
+from router.upstream.headers import ROUTER_KEY_PREFIX
 
 
 def create(
@@ -23,7 +24,7 @@ def create(
     ).fetchone()
     if taken:
         raise ValueError(f"profile {profile} has a key named {name} already; revoke it first or choose another name")
-    key = KEY_PREFIX + secrets.token_urlsafe(24)
+    key = ROUTER_KEY_PREFIX + secrets.token_urlsafe(24)
     key_id = secrets.token_hex(4)
     connection.execute(
         "INSERT INTO keys (id, profile, name, hash, tail, created_ms, daily_usd) VALUES (?, ?, ?, ?, ?, ?, ?)",

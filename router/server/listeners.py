@@ -48,12 +48,10 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._current_request is None:
-            # Between requests: either a whole head has arrived now, or its first part.
-            if self._messages:
-                self._disarm()
-            elif self._head_timer is None:
-                self._arm()
+        if self._messages:
+            self._disarm()
+        elif self._waiter is not None and self._head_timer is None:
+            self._arm()  # between requests: the first part of a head
 
     def _arm(self) -> None:
         self._head_timer = asyncio.get_running_loop().call_later(HEAD_S, self._head_late)
@@ -65,7 +63,7 @@ class Connection(RequestHandler):
 
     def _head_late(self) -> None:
         self._head_timer = None
-        if self._current_request is None:
+        if self._waiter is not None:
             self.force_close()
 
     def handle_error(
@@ -110,6 +108,8 @@ class Gate(web.Server):
     def _make_request(
         self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
     ) -> web.BaseRequest:
+        if message.upgrade:  # not taken up; but aiohttp reads nothing more from this connection
+            message = message._replace(should_close=True)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 

@@ -45,6 +45,7 @@ _REPLY_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
 
 # Where clients put credentials. The first that holds a router key is ours; any may hold a provider's credential.
 CREDENTIAL_HEADERS = ("x-router-key", "x-api-key", "authorization", "x-goog-api-key")
+ROUTER_KEY_PREFIX = "rk_"
 
 _request_cache: dict[str, bool] = {}
 _reply_cache: dict[str, bool] = {}
@@ -90,5 +91,16 @@ def reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
 
 def passed_through_credential(incoming: CIMultiDictProxy[str], *, router_key_header: str | None) -> dict[str, str]:
-    """The client's own provider credential, unchanged, leaving out the header that held the router key."""
-    return {name: incoming[name] for name in CREDENTIAL_HEADERS[1:] if name in incoming and name != router_key_header}
+    """The client's own provider credential, unchanged. A router key never passes, also where it stands twice."""
+    ours = _bare(incoming[router_key_header]) if router_key_header is not None else None
+    return {
+        name: value
+        for name in CREDENTIAL_HEADERS[1:]
+        if (value := incoming.get(name)) is not None
+        and not ((bare := _bare(value)) == ours or bare.startswith(ROUTER_KEY_PREFIX))
+    }
+
+
+def _bare(value: str) -> str:
+    scheme, _, key = value.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else value.strip()
