@@ -16,6 +16,7 @@ from router.profile.problems import Problem
 from router.profile.profile import Profile, RouteTest
 from router.profile.watch import MAIN
 from router.providers.addresses import endpoint_url
+from router.providers.builtin import NOWHERE
 from router.providers.provider import Provider
 from router.routing.facts import Facts
 from router.routing.labels import header_form
@@ -156,6 +157,8 @@ def _urls(profile: Profile) -> Mapping[str, Mapping[str, str]]:
 
 def _url(provider: Provider, api: Api) -> str:
     """The whole address of a request, or the base where a part of it is still to be filled in."""
+    if provider.base_urls[api].startswith(NOWHERE):
+        return "inside the router"
     try:
         return endpoint_url(provider, api, model="MODEL")
     except RouterError:

@@ -77,19 +77,26 @@ def command(places: Places, name: str | None, preset: str | None, chosen: tuple[
     target = places.home.profiles / name
     if os.path.lexists(target):
         if preset is not None or chosen:
-            raise ConfigError(f"the profile {name} exists already in {target}; nothing was changed")
+            raise ConfigError(
+                f"the profile {name} exists already in {target}; nothing was changed: edit it, or choose another name"
+            )
         click.echo(f"The profile {name} exists already in {target}; nothing was changed.")
         _next_steps(places, name, ())
         return
     providers = [places.catalog[provider] for provider in chosen]
+    no_key = False
     if preset is None and not chosen:
         providers = _with_keys(places.catalog)
         preset = None if providers else DEMO
+        no_key = not providers
     files = _preset(preset) if preset is not None else {MAIN: _first_file(places, name, providers)}
     places.home.create()
     _write(target, files)
     what = f"the preset {preset}" if preset is not None else " and ".join(provider.name for provider in providers)
     click.echo(f"Made {target / MAIN} ({what}).")
+    if no_key:
+        click.echo("No provider's key is in the environment, so the router itself answers in this profile.")
+        click.echo("For one with a provider: router init NAME -p anthropic")
     _next_steps(places, name, providers)
 
 

@@ -83,6 +83,9 @@ class Router(click.Group):
         try:
             status = run()
             sys.stdout.flush()
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(2)
         except click.UsageError as error:
             hint = f"see `{error.ctx.command_path} --help`" if error.ctx is not None else "see `router --help`"
             _fail(f"{error.format_message().rstrip('.')}; {hint}", 2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router.cli.places import examples, home_folder, profiles_folder
+from router.cli.places import DEFAULT_HOME, examples, home_folder, profiles_folder
 from router.providers.builtin import DEMO
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _greet(app: App) -> None:
     if profiles:
         base = profiles[0]["base_url"]
         click.echo("Point an agent at a profile, for example:")
-        click.echo(f"  ANTHROPIC_BASE_URL={base} claude")
-        click.echo(f"  OPENAI_BASE_URL={base}/v1 your-agent")
+        click.echo(f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN=any claude")
+        click.echo(f"  OPENAI_BASE_URL={base}/v1 OPENAI_API_KEY=any your-agent")
     elif not status["profiles"]:
-        click.echo("There is no profile yet. In another terminal: router init work -p anthropic")
+        home = "" if status["home"] == str(DEFAULT_HOME.expanduser()) else f" --home {status['home']}"
+        click.echo(f"There is no profile yet. In another terminal: router init work -p anthropic{home}")

@@ -203,7 +203,7 @@ def _footnotes(report: Report, detail: bool) -> None:
     if sums.unpriced:
         click.echo(f"The total leaves out {output.plural(sums.unpriced, 'request')} of unknown cost, shown as ?.")
     if sums.no_usage:
-        click.echo(f"{output.plural(sums.no_usage, 'request')} came without a token count and add nothing to TOKENS.")
+        click.echo(f"TOKENS leaves out {output.plural(sums.no_usage, 'request')} that came without a token count.")
     if detail and latency is not None and latency.requests < sums.requests - sums.errors:
         click.echo(f"P50 and P95 are of the latest {output.plural(latency.requests, 'answered request')}.")
 

@@ -116,7 +116,7 @@ def test_tokens_that_nobody_reported_are_no_zeros(run: Any, book: Any) -> None:
     book.add(time_ms=NOW, usage=None, cost=None)
     result = run("usage", "--profile", "work", "--by", "client")
     assert "? / ?" in result.stdout
-    assert "1 request came without a token count" in result.stdout
+    assert "TOKENS leaves out 1 request that came without a token count." in result.stdout
 
 
 def test_a_subscription_costs_nothing_and_shows_its_value(run: Any, book: Any) -> None:
