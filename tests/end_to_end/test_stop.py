@@ -91,7 +91,7 @@ async def refused_since(port: int, began: float) -> float:
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # reset: it closed between the handshake and the answer
             return time.monotonic() - began
         writer.close()
         await asyncio.sleep(0.002)
