@@ -56,6 +56,7 @@ _IN_PROVIDERS: Final = (
 )
 
 INACTIVE: Final[tuple[Inactive, ...]] = (
+    Inactive(("profile", "agent"), instead="agents are started by hand"),
     Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
     Inactive(("routing", "strategy"), _among("first-match", "simple", "conditional")),
     Inactive(("routing", "fallthrough"), _among(False)),
