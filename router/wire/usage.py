@@ -25,8 +25,9 @@ class Usage:
 
     ``cache_write`` counts writes with the short lifetime (5 minutes), ``cache_write_1h`` those with a long one; the two
     don't overlap. ``reasoning`` is a part of ``output``. ``web_searches`` are those the provider ran itself, priced
-    apart from tokens. ``service_tier`` and ``speed`` are the provider's words where they change the price. ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's
-    ``usage.cost``), as the decimal text it sent.
+    apart from tokens. ``service_tier`` and ``speed`` are the provider's words where they change the price.
+    ``provider_cost_usd`` is what the provider itself says it charged (OpenRouter's ``usage.cost``), as the decimal text
+    it sent.
     """
 
     input: int | None = None
