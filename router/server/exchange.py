@@ -52,6 +52,7 @@ from router.wire.request import Api, RequestView
 
 REPLY_CAP = 64 * 2**20  # bytes of a whole reply
 ERROR_CAP = 2**20
+FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
 
 # What a client sees when a provider failed. 403 for a refused key of ours: agents stop at once and show the text, while
 # a 401 makes them ask for a new login and a 5xx makes them try for minutes.
@@ -369,8 +370,10 @@ class Exchange:
             except (TimeoutError, ConnectionError):
                 pass  # the client reads no more; closing says the same
         out.force_close()
-        if self.request.transport is not None:
-            self.request.transport.close()  # flushes first; the missing last chunk shows that this was no regular end
+        transport = self.request.transport
+        if transport is not None:
+            transport.close()  # flushes first; the missing last chunk shows that this was no regular end
+            asyncio.get_running_loop().call_later(FLUSH_S, transport.abort)  # unless the client reads no more
 
     async def relay_error(self, reply: UpstreamReply, payload: bytes) -> web.Response:
         """An error status of the provider: passed on as it is, except where it concerns our key, not the client's."""

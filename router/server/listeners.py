@@ -29,6 +29,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 HEAD_S = 10.0  # from the first byte of a head (or the connection) to its last
 KEEPALIVE_S = 75.0
 LINGER_S = 2.0  # how long to read on after answering a request whose body was not wanted
+STALLED_S = 300.0  # a client that takes nothing of what was sent to it for so long is gone
 READ_BUFFER = 2**16
 BACKLOG = 1024
 
@@ -40,6 +41,9 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere it is noticed when streaming
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(STALLED_S * 1000))
         self._arm()
 
     def connection_lost(self, exc: BaseException | None) -> None:

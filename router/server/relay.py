@@ -87,7 +87,9 @@ class StreamRelay:
                 loop = asyncio.get_running_loop()
                 armed = loop.time()
                 if held := b"".join(self._held):
+                    self._held.clear()
                     await out.write(held)
+                    held = b""  # a stream lives long
                 final = self._final
                 while not (final or self._at_end):
                     chunk = await reply.chunk()

@@ -186,14 +186,13 @@ class FakeProvider:
 
 async def _watch(request: Received, reader: asyncio.StreamReader) -> None:
     """Note when the caller hangs up (it sends nothing while it waits for a reply)."""
-    while not reader.at_eof():
-        before = len(reader._buffer)  # type: ignore[attr-defined]
-        await asyncio.sleep(0.001)
-        if len(reader._buffer) != before:  # type: ignore[attr-defined]
-            return  # the next request: this reply was done
-        if reader.exception() is not None:
-            break
-    request.closed.set()
+    try:
+        if not reader._buffer and not reader._eof:  # type: ignore[attr-defined]
+            await reader._wait_for_data("_watch")  # type: ignore[attr-defined]
+    except ConnectionError:
+        request.closed.set()
+    if reader.at_eof():
+        request.closed.set()  # otherwise it was the next request: this reply was done
 
 
 async def _read(reader: asyncio.StreamReader) -> Received | None:
