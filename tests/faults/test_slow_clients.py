@@ -383,23 +383,26 @@ async def test_a_hundred_clients_that_read_nothing_cost_little_memory_and_no_tim
         clients = [Stalled(router) for _ in range(100)]
         while len(provider.requests) <= 100:
             await asyncio.sleep(0.01)
-        seen = -1
-        while seen != offered:  # until every buffer on the way is full
+        seen, calm = -1, 0
+        while calm < 4:  # until every buffer on the way is full
+            calm = calm + 1 if seen == offered else 0
             seen = offered
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.25)
         each = (memory() - before) / 100
-        slowest = 0.0
-        for _ in range(20):
+        took = []
+        for _ in range(21):
             began = time.monotonic()
             assert (await ask(router.url, request("POST", "/work/v1/messages", BODY))).status == 200
-            slowest = max(slowest, time.monotonic() - began)
+            took.append(time.monotonic() - began)
         for client in clients:
             client.sock.close()
         await router.flush()
         assert {row["outcome"] for row in await router.rows(where="stream = 1")} == {"client-gone"}
-    print(f"{each / 1024:.0f} KiB for a stalled stream, both ends of it in this process; slowest other {slowest:.3f} s")
+    print(
+        f"{each / 1024:.0f} KiB for a stalled stream, both ends of it in this process; others took {sorted(took)[10]:.3f} s"
+    )
     assert each < 2**20, "the provider's end is in this process, too"
-    assert slowest < 0.2
+    assert sorted(took)[10] < 0.1
 
 
 @pytest.mark.slow
