@@ -119,7 +119,9 @@ async def fetch_response(
         async with asyncio.timeout(provider.timeouts.get("whole", timeouts.whole)):
             with await services.upstream.send(call) as reply:
                 payload = await reply.read(REPLY_CAP)
-        return web.Response(status=reply.status, body=payload, headers=reply_headers(reply.headers))
+        headers = reply_headers(reply.headers)
+        headers.update({**replies.SERVER, "x-router-profile": tenant.name, "x-router-provider": provider.name})
+        return web.Response(status=reply.status, body=payload, headers=headers)
     except TimeoutError:
         return replies.error_reply(504, classes.TIMEOUT, f"provider {provider.name}: no answer", "openai-responses")
     except CredentialMissing as error:

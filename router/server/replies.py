@@ -16,7 +16,8 @@ from router.wire.request import Api
 
 JSON = "application/json"
 LONGEST_HEADER = 500  # characters of a text in one
-NO_STORE = {"Cache-Control": "no-store"}
+SERVER = {"Server": "router"}  # instead of the versions of what we are built on
+NO_STORE = {"Cache-Control": "no-store", **SERVER}
 
 
 def refusal(
@@ -102,6 +103,7 @@ def router_headers(
     """The headers that say what the router did with a request; ``dropped`` are settings its format has no word for."""
     headers = CIMultiDict(
         (
+            *SERVER.items(),
             ("x-router-request-id", request_id),
             ("x-router-profile", profile),
             ("x-router-rule", header_text(rule)),
