@@ -6,18 +6,16 @@ event names, key order and optional fields vary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
-from router.wire.overrides import as_list, render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import SseEvent, encode_event
 from router.wire.taps import EventTap, Pass, decoded, error_message, text_or_none, usage_report
 from router.wire.usage import from_anthropic
@@ -298,11 +296,13 @@ _PLACES: Final = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(Codec):
     """The codec of ``anthropic-messages``."""
 
-    api: Api = "anthropic-messages"
-    model_paths: tuple[tuple[str, ...], ...] = (("model",), ("message", "model"))
+    api = "anthropic-messages"
+    places = _PLACES
+    stops_in_list = True
+    model_paths = (("model",), ("message", "model"))
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return MessagesView(body)
@@ -328,24 +328,7 @@ class AnthropicMessages:
             parts=_parts(reply.content),
         )
 
-    def asks_usage(self, body: Body) -> bool:
-        return True
-
-    def with_usage_asked(self, body: Body) -> dict[str, bytes]:
-        return {}
-
-    def overrides(
-        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
-    ) -> dict[str, bytes]:
-        """See ``Codec.overrides``."""
-        return render(body, {**values, "stop": as_list(values["stop"])} if "stop" in values else values, _PLACES)
-
-    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        """See ``Codec.unplaced``."""
-        return unplaced(values, _PLACES)
-
     def count_reply(self, tokens: int) -> bytes:
-        """See ``Codec.count_reply``."""
         return b'{"input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:

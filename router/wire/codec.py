@@ -5,12 +5,14 @@ Bytes in, meaning out: no codec sees a socket, a clock or a file.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 from router.wire.body import Body
+from router.wire.overrides import Places, as_list, render, unplaced
 from router.wire.request import Api, RequestView
 from router.wire.usage import Usage
 
@@ -63,30 +65,39 @@ class StreamTap(Protocol):
         """The upstream closed: bytes still held back. Then ``ended`` says whether the answer was whole."""
 
 
-class Codec(Protocol):
+class Codec(ABC):
     """One wire format."""
 
-    api: Api
-    model_paths: tuple[tuple[str, ...], ...]
+    api: ClassVar[Api]
+    model_paths: ClassVar[tuple[tuple[str, ...], ...]]
     """Where replies and their events name the model that answered, as keys from the top."""
+    places: ClassVar[Places]
+    """Where a rule's neutral settings stand in a body."""
+    stops_in_list: ClassVar[bool] = False
+    """Whether a single stop sequence must stand in a list, too."""
 
+    @abstractmethod
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         """See a request's body; Gemini's model and streaming stand in the URL and are given beside it."""
 
+    @abstractmethod
     def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
         """A tap for one streamed reply. ``hide_usage`` withholds Chat's extra usage event.
 
         ``media_type`` tells Gemini's event stream from its JSON array.
         """
 
+    @abstractmethod
     def read_reply(self, payload: bytes) -> ReplyFacts:
         """Read a whole (not streamed) reply; unknown shapes give empty facts."""
 
     def asks_usage(self, body: Body) -> bool:
         """Whether a streamed reply to this request will carry usage without our asking for it."""
+        return True
 
     def with_usage_asked(self, body: Body) -> dict[str, bytes]:
         """Top-level fields to set (raw JSON values) so that the stream carries usage."""
+        return {}
 
     def overrides(
         self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
@@ -95,15 +106,26 @@ class Codec(Protocol):
 
         ``quirks`` are the provider's habits, by the names of the provider catalog.
         """
+        if self.stops_in_list and "stop" in values:
+            values = {**values, "stop": as_list(values["stop"])}
+        return render(body, values, self.places_in(body, quirks))
+
+    def places_in(self, body: Body, quirks: Mapping[str, object]) -> Places:
+        """``places``, for formats in which they depend on what the body or the provider is used to."""
+        return self.places
 
     def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Neutral names among ``values`` that this format has no word for; they are left out of ``overrides``."""
+        return unplaced(values, self.places)
 
+    @abstractmethod
     def count_reply(self, tokens: int) -> bytes:
         """The answer to a request to count tokens."""
 
+    @abstractmethod
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
         """An error in this format's shape, for a reply that has not started."""
 
+    @abstractmethod
     def error_event(self, code: str, message: str) -> bytes:
         """An error in this format's shape, inside a stream that has started (Gemini: empty, it has none)."""

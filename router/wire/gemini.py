@@ -13,12 +13,12 @@ import msgspec
 
 from router.errors import BadRequest
 from router.wire.body import Body, decode
-from router.wire.codec import NO_QUIRKS, ReplyFacts, StreamTap
+from router.wire.codec import Codec, ReplyFacts, StreamTap
 from router.wire.error_words import words_for
 from router.wire.gemini_tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
-from router.wire.overrides import as_list, render, unplaced
+from router.wire.overrides import Places
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Api, Piece, PieceContent, RequestView, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Thinking, Tool
 from router.wire.taps import text_or_none
 
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
@@ -241,11 +241,13 @@ _PLACES: Final = {
 _SNAKE_PLACES: Final = {name: ("generation_config", *path[1:]) for name, path in _PLACES.items()}
 
 
-class Gemini:
+class Gemini(Codec):
     """The codec of ``gemini``."""
 
-    api: Api = "gemini"
-    model_paths: tuple[tuple[str, ...], ...] = (("modelVersion",),)
+    api = "gemini"
+    places = _PLACES
+    stops_in_list = True
+    model_paths = (("modelVersion",),)
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return GeminiView(body, url_model, url_stream)
@@ -257,28 +259,10 @@ class Gemini:
         replies = replies_of(payload)
         return joined_facts(replies) if replies else ReplyFacts()
 
-    def asks_usage(self, body: Body) -> bool:
-        return True
-
-    def with_usage_asked(self, body: Body) -> dict[str, bytes]:
-        return {}
-
-    def overrides(
-        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
-    ) -> dict[str, bytes]:
-        """See ``Codec.overrides``."""
-        return render(
-            body,
-            {**values, "stop": as_list(values["stop"])} if "stop" in values else values,
-            _SNAKE_PLACES if "generation_config" in body else _PLACES,
-        )
-
-    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        """See ``Codec.unplaced``."""
-        return unplaced(values, _PLACES)
+    def places_in(self, body: Body, quirks: Mapping[str, object]) -> Places:
+        return _SNAKE_PLACES if "generation_config" in body else _PLACES
 
     def count_reply(self, tokens: int) -> bytes:
-        """See ``Codec.count_reply``."""
         return b'{"totalTokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:

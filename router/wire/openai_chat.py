@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat_tap import ChatTap
-from router.wire.overrides import render, unplaced
+from router.wire.overrides import Places
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none, usage_report
 from router.wire.usage import from_openai
@@ -268,11 +268,12 @@ def _limit_field(body: Body, quirks: Mapping[str, object]) -> str:
     return field if not isinstance(known, list) or field in known else str(known[0])
 
 
-class OpenAIChat:
+class OpenAIChat(Codec):
     """The codec of ``openai-chat``."""
 
-    api: Api = "openai-chat"
-    model_paths: tuple[tuple[str, ...], ...] = (("model",),)
+    api = "openai-chat"
+    places = _PLACES
+    model_paths = (("model",),)
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return ChatView(body)
@@ -313,18 +314,10 @@ class OpenAIChat:
         options["include_usage"] = msgspec.Raw(b"true")
         return {"stream_options": msgspec.json.encode(options)}
 
-    def overrides(
-        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
-    ) -> dict[str, bytes]:
-        """See ``Codec.overrides``."""
-        return render(body, values, {**_PLACES, "max-tokens": (_limit_field(body, quirks),)})
-
-    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        """See ``Codec.unplaced``."""
-        return unplaced(values, _PLACES)
+    def places_in(self, body: Body, quirks: Mapping[str, object]) -> Places:
+        return {**_PLACES, "max-tokens": (_limit_field(body, quirks),)}
 
     def count_reply(self, tokens: int) -> bytes:
-        """See ``Codec.count_reply``."""
         return b'{"input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:

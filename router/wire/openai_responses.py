@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
@@ -10,13 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import NO_QUIRKS, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.openai_chat import NOT_THINKING, openai_error
 from router.wire.openai_responses_tap import ResponsesTap, response_facts
-from router.wire.overrides import render, unplaced
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Api, Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none
 
@@ -252,11 +250,12 @@ _PLACES: Final = {
 }
 
 
-class OpenAIResponses:
+class OpenAIResponses(Codec):
     """The codec of ``openai-responses``."""
 
-    api: Api = "openai-responses"
-    model_paths: tuple[tuple[str, ...], ...] = (("model",), ("response", "model"))
+    api = "openai-responses"
+    places = _PLACES
+    model_paths = (("model",), ("response", "model"))
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return ResponsesView(body)
@@ -279,24 +278,7 @@ class OpenAIResponses:
         answered = facts.error is None and reply.status not in ("queued", "in_progress", "cancelled")
         return replace(facts, parts=_parts(reply.output)) if answered else facts
 
-    def asks_usage(self, body: Body) -> bool:
-        return True
-
-    def with_usage_asked(self, body: Body) -> dict[str, bytes]:
-        return {}
-
-    def overrides(
-        self, body: Body, values: Mapping[str, object], quirks: Mapping[str, object] = NO_QUIRKS
-    ) -> dict[str, bytes]:
-        """See ``Codec.overrides``."""
-        return render(body, values, _PLACES)
-
-    def unplaced(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        """See ``Codec.unplaced``."""
-        return unplaced(values, _PLACES)
-
     def count_reply(self, tokens: int) -> bytes:
-        """See ``Codec.count_reply``."""
         return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
     def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
