@@ -182,14 +182,14 @@ counts = st.integers(0, 2_000_000)
 
 @settings(max_examples=150)
 @given(
-    st.sampled_from(FAMILIAR),
+    st.integers(0, len(FAMILIAR) - 1),  # not the models themselves: hypothesis would write each of them out
     st.tuples(counts, counts, counts, counts, counts),
     st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds are naive
     st.sampled_from(({}, *CONTEXTS)),
 )
 def test_any_usage_at_any_time_costs_what_the_source_says(
-    known: tuple[Provider, ModelInfo], tokens: tuple[int, int, int, int, int], moment: datetime, context: dict[str, str]
+    number: int, tokens: tuple[int, int, int, int, int], moment: datetime, context: dict[str, str]
 ) -> None:
     fresh, read, short, long, output = tokens
     usage = Usage(input=fresh, cache_read=read, cache_write=short, cache_write_1h=long, output=output)
-    assert difference(Case(*known, usage, moment, context)) is None
+    assert difference(Case(*FAMILIAR[number], usage, moment, context)) is None
