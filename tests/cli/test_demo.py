@@ -238,3 +238,4 @@ def test_make_demo_does_the_same_with_the_official_sdks() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(REQUESTS)} requests through" in done.stdout
+    assert done.stderr == ""
