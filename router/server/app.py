@@ -99,80 +99,91 @@ class App:
             raise
 
     async def _start(self) -> None:
-        exit_stack = self._exit
+        self._claim_home()
+        await self._build_parts()
+        await self._open_doors()
+        self._watch()
+        gc.collect()
+        gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
+        gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
+
+    def _claim_home(self) -> None:
+        """Make the home, see that nobody else serves it, and read its files."""
         self.home.create()
         lock = HomeLock(self.home.lock).acquire()
-        exit_stack.callback(lock.release)
-
+        self._exit.callback(lock.release)
         self.home.pid_file.write_text(f"{os.getpid()}\n")
-        exit_stack.callback(self.home.pid_file.unlink, missing_ok=True)
+        self._exit.callback(self.home.pid_file.unlink, missing_ok=True)
 
         self.settings, problems = self.home.settings()
-        if problems:
-            raise ConfigError("\n".join(str(problem) for problem in problems))
+        catalog, of_providers = self.home.catalog()
+        if problems or of_providers:
+            raise ConfigError("\n".join(str(problem) for problem in (*problems, *of_providers)))
         for problem in self.home.problems():
-            if problem.severity == "warning":  # errors are raised here and below
-                log.warning("%s", problem)
-        host = self.options.host or self.settings.host
-        port = self.options.port if self.options.port is not None else self.settings.port
-        credentials = self.credentials = Credentials(self.environ)
-        tls = server_tls(self.settings)
+            log.warning("%s", problem)
+        self.catalog = catalog
+        self.credentials = Credentials(self.environ)
 
+    async def _build_parts(self) -> None:
+        """The ledger, the built-in provider, the way out, and what exchanges share; each is taken down at the end."""
+        at_exit = self._exit
         self.ledger = await Ledger.open(self.home.database)
-        exit_stack.push_async_callback(self.ledger.close)
-        prices = await asyncio.to_thread(PriceTable.load)
+        at_exit.push_async_callback(self.ledger.close)
         demo = DemoProvider()
         await demo.start()
-        exit_stack.push_async_callback(demo.close)
-        catalog, problems = self.home.catalog()
-        if problems:
-            raise ConfigError("\n".join(str(problem) for problem in problems))
+        at_exit.push_async_callback(demo.close)
         self._demo = demo.provider()
-        self.catalog = {**catalog, DEMO: self._demo}
-
+        self.catalog = {**self.catalog, DEMO: self._demo}
         request_log = RequestLog(self.home.logs, console=to_stderr if log.isEnabledFor(logging.INFO) else None)
-        exit_stack.callback(request_log.close)
+        at_exit.callback(request_log.close)
         upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
-        exit_stack.push_async_callback(upstream.close)
+        at_exit.push_async_callback(upstream.close)
         annotator = Annotator()
-        exit_stack.push_async_callback(annotator.close)
+        at_exit.push_async_callback(annotator.close)
         self.services = Services(
             ledger=self.ledger,
             upstream=upstream,
-            prices=prices,
+            prices=await asyncio.to_thread(PriceTable.load),
             pieces=PieceMemory(),
             summaries=PieceSummaries(),
             annotator=annotator,
             log=request_log,
-            hosts=HostRule(listen_host=host, hosts=self.settings.hosts, origins=self.settings.origins),
+            hosts=HostRule(listen_host=self.host, hosts=self.settings.hosts, origins=self.settings.origins),
             keys=await self._key_ring(),
             max_body=self.settings.max_body,
-            loopback=is_loopback(host),
+            loopback=is_loopback(self.host),
             version=__version__,
         )
+
+    async def _open_doors(self) -> None:
+        """The listeners and the profiles behind them, then the admin socket."""
+        tls = server_tls(self.settings)
         self.tenants = Tenants(
             self.options.profiles or self.home.profiles,
             load=self._load_profile,
-            credentials=credentials,
-            prices=prices,
+            credentials=self.credentials,
+            prices=self.services.prices,
             ledger=self.ledger,
-            host=host,
+            host=self.host,
             may_run_commands=self.options.profiles is None,  # a repository that is served must not run programs
             tls=tls,
             only=self.options.only,
         )
         await self._use_settings(self.settings)
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)
-        exit_stack.push_async_callback(self.tenants.close)
-        self.listener = Listener(host, port, Front(self.services, self.tenants), tls=tls)
+        self._exit.push_async_callback(self.tenants.close)
+        port = self.options.port if self.options.port is not None else self.settings.port
+        self.listener = Listener(self.host, port, Front(self.services, self.tenants), tls=tls)
         await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
-        exit_stack.push_async_callback(self.listener.close)
+        self._exit.push_async_callback(self.listener.close)
         await self.tenants.refresh()
         await self.listener.accept()
         admin = AdminServer(self, self.home.socket)
         await admin.open()
-        exit_stack.push_async_callback(admin.close)
+        self._exit.push_async_callback(admin.close)
 
+    def _watch(self) -> None:
+        """What goes on beside the requests: files are watched, old requests forgotten."""
         if any(tenant.profile.routes.needs_tokens for tenant in self.tenants):
             self._background(asyncio.to_thread(load_encoding), "rank data")
         files = HomeFiles(self.home, self.settings, use_settings=self._use_settings, use_catalog=self._use_catalog)
@@ -180,9 +191,11 @@ class App:
         self._background(self.tenants.watch(), "profile watcher")
         self._background(files.watch(), "home watcher")
         self._background(keep_forgetting(self.ledger, self._retention), "retention")
-        gc.collect()
-        gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
-        gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.options.host or self.settings.host
 
     async def _use_settings(self, settings: HomeSettings) -> None:
         """Put ``router.toml`` in force, as far as it can change under way. Raises ConfigError."""
@@ -192,8 +205,7 @@ class App:
         except CredentialMissing as error:
             raise ConfigError(f"[server] metrics-key: {error}") from error
         self.settings = settings
-        host = self.options.host or settings.host
-        self.services.hosts = HostRule(listen_host=host, hosts=settings.hosts, origins=settings.origins)
+        self.services.hosts = HostRule(listen_host=self.host, hosts=settings.hosts, origins=settings.origins)
         self.services.max_body = settings.max_body
         first, last = settings.port_range
         self.tenants.use(
