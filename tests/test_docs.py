@@ -16,6 +16,7 @@ import aiohttp
 import click
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
 from router import __version__
 from router.cli.init import presets
@@ -84,6 +85,22 @@ def test_the_readmes_rules_file_serves_every_client_of_anthropics_format() -> No
     catalog = load_catalog()
     assert named == {"anthropic", "deepseek"}
     assert all("anthropic-messages" in catalog[provider].formats for provider in named)
+
+
+def test_the_readmes_commands_print_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rules,) = blocks("toml", README)
+    (shown,) = [block for block in blocks("console", README) if "router explain" in block]
+    folder = tmp_path / "profiles" / "work"
+    folder.mkdir(parents=True)
+    (folder / "routing.toml").write_text(rules, "utf-8")
+    tmp_path.chmod(0o700)
+    for name, value in {"ROUTER_HOME": str(tmp_path), "ANTHROPIC_API_KEY": "a", "DEEPSEEK_API_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    printed = ""
+    for line in re.findall(r"^\$ (router .+)$", shown, re.MULTILINE):
+        result = CliRunner().invoke(cli, shlex.split(line)[1:], prog_name="router")
+        printed += f"$ {line}\n{result.output}"
+    assert printed == shown
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
