@@ -65,9 +65,12 @@ class HostRule:
         ):
             raise Forbidden("cross-site requests from web pages are refused; see [server] origins")
 
-    def allows_origin(self, origin: str | None) -> bool:
-        """Whether this origin is named in the settings (and so gets CORS headers)."""
-        return origin is not None and origin.rstrip("/").lower() in self._origins
+    def cors(self, headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+        """What a reply needs for a page of an origin named in the settings to read it; nothing for any other."""
+        origin = headers.get("Origin")
+        if origin is None or origin.rstrip("/").lower() not in self._origins:
+            return {}
+        return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "*", "Vary": "Origin"}
 
     def _own_origin(self, origin: str, host: str) -> bool:
         if origin.rstrip("/").lower() in self._origins:

@@ -79,6 +79,8 @@ def resolve(path: str, *, prefixed: bool) -> Endpoint:
     for _ in range(2):
         if len(segments) > 1 and segments[0] in VERSIONS:
             segments = segments[1:]
+    if segments == ["metrics"] and prefixed and profile is None:
+        return Endpoint("metrics", methods=("GET",))
     return _endpoint(segments, profile)
 
 
@@ -110,8 +112,6 @@ def _endpoint(segments: list[str], profile: str | None) -> Endpoint:
             return Endpoint("health", profile=profile, methods=("GET", "HEAD"))
         case ["stats"]:
             return Endpoint("stats", profile=profile, methods=("GET",))
-        case ["metrics"] if profile is None:
-            return Endpoint("metrics", methods=("GET",))
         case [first, *_] if first in OTHER:
             return Endpoint("other", "openai-chat", profile, rest="/".join(segments))
         case _:

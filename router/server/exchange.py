@@ -333,6 +333,7 @@ class Exchange:
         account = self.account
         out = web.StreamResponse(status=reply.status, headers=self.headers(reply))
         out.headers["X-Accel-Buffering"] = "no"
+        out.headers.update(self.services.hosts.cors(self.request.headers))
 
         async def settle() -> None:
             account.reply = relay.facts

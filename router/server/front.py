@@ -50,6 +50,12 @@ class Front:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request. An error of ours is answered in the client's format and logged; it ends nothing else."""
+        reply = await self._answer(request)
+        if not reply.prepared:
+            reply.headers.update(self._services.hosts.cors(request.headers))
+        return reply
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         endpoint: Endpoint | None = None
         try:
             check_target(request)
@@ -127,17 +133,13 @@ async def _fixed_key(tenant: Tenant) -> str | None:
 
 def _preflight(services: Services, request: web.BaseRequest) -> web.Response:
     """Answer a browser's question before a cross-origin call; only named origins get a yes."""
-    origin = request.headers.get("Origin")
-    if not services.hosts.allows_origin(origin):
+    if not services.hosts.cors(request.headers):
         raise MethodNotAllowed("OPTIONS is answered only to the origins of [server] origins")
-    assert origin is not None
     return web.Response(
         status=204,
         headers={
-            "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
             "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", "content-type"),
             "Access-Control-Max-Age": "600",
-            "Vary": "Origin",
         },
     )

@@ -84,7 +84,7 @@ METHODS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [path for path, *_ in PATHS] + ["/metrics"])
+@pytest.mark.parametrize("path", [path for path, *_ in PATHS])
 def test_every_kind_has_its_methods(path: str) -> None:
     found = resolve(path, prefixed=False)
     assert found.methods == METHODS[found.kind]
@@ -93,6 +93,7 @@ def test_every_kind_has_its_methods(path: str) -> None:
 def test_metrics_are_the_servers_not_a_profiles() -> None:
     assert resolve("/metrics", prefixed=True).kind == "metrics"
     assert resolve("/work/metrics", prefixed=True).kind == "unknown"
+    assert resolve("/metrics", prefixed=False).kind == "unknown"
 
 
 def test_no_profile_can_have_a_name_that_means_something_else() -> None:

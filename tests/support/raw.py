@@ -30,6 +30,7 @@ class RawClient:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self.host, self.port = parts.hostname, parts.port or 80
+        self._head_only = False
 
     async def __aenter__(self) -> RawClient:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=2**26)
@@ -41,6 +42,7 @@ class RawClient:
             await self.writer.wait_closed()
 
     async def send(self, data: bytes) -> None:
+        self._head_only = data.startswith(b"HEAD ")
         self.writer.write(data)
         await self.writer.drain()
 
@@ -70,6 +72,8 @@ class RawClient:
         def result(*, whole: bool) -> RawReply:
             return RawReply(int(line.split(" ")[1]), headers, bytes(body), whole, bytes(raw))
 
+        if self._head_only:
+            return result(whole=True)
         try:
             if headers.get("transfer-encoding") == "chunked":
                 while True:
