@@ -8,7 +8,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 RESERVED = frozenset(
     {
         "v1", "v1beta", "health", "stats", "metrics", "models", "messages", "chat", "responses", "p", "ui", "admin",
-        "api", "favicon.ico",
+        "api", "favicon.ico", "embeddings", "moderations", "images", "audio", "completions", "rerank",
     }
 )  # fmt: skip
 """First segments of paths that mean something else."""

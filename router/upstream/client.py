@@ -146,7 +146,19 @@ def _reason(error: BaseException) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
-    return type(cause).__name__
+    return next((words for kind, words in _WORDS if isinstance(cause, kind)), type(cause).__name__)
+
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientPayloadError, "its body is incomplete"),
+    (aiohttp.ServerDisconnectedError, "the provider hung up"),
+    (aiohttp.ClientConnectionResetError, "the connection was reset"),
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not valid"),
+    (aiohttp.ClientSSLError, "no secure connection could be made"),
+    (aiohttp.ClientConnectorDNSError, "its name can't be resolved"),
+    (aiohttp.ClientResponseError, "it is no proper HTTP"),
+    (TimeoutError, "it took too long"),
+)
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
