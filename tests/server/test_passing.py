@@ -1,77 +1,83 @@
-"""Endpoints that no rule looks at: what streams there is passed on as it comes, and ends as it ended."""
+"""Calls that no rule looks at: where they go, what of them changes, and what stands in the ledger."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
+from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.support.provider import SSE, Close, End, FakeProvider, Pause, Send, Status, Step, stream
+from tests.support.provider import FakeProvider, Received, whole
 from tests.support.serving import serving
 
-RULES = '[routing]\nother-to = "fake"\n[default]\nto = "fake"\n'
+VECTOR = {"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+PROVIDERS = """
+[providers.openai]
+base-url = "{url}/one/v1"
+api-key = "env:TEST_KEY"
+[providers.mistral]
+base-url = "{url}/two/v1"
+api-key = "env:OTHER_KEY"
+[providers.anthropic]
+base-url = "{url}/three"
+api-key = "env:TEST_KEY"
+"""
+DEFAULT = '[default]\nto = "openai"\n'
+ONLY_ANTHROPIC = '[default]\nto = "anthropic"\n'
+OTHER_TO = '[routing]\nother-to = "mistral"\n' + ONLY_ANTHROPIC
 
-COMPLETION = [
-    b'data: {"id":"c","object":"text_completion","model":"m","choices":[{"text":"He","index":0}]}\n\n',
-    b'data: {"id":"c","model":"m","choices":[{"text":"","finish_reason":"stop"}],'
-    b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n',
-    b"data: [DONE]\n\n",
-]
-IMAGE = [
-    b'event: image_generation.partial_image\ndata: {"type":"image_generation.partial_image","b64_json":"%b"}\n\n'
-    % (b"A" * 90_000),
-    b'event: image_generation.completed\ndata: {"type":"image_generation.completed","b64_json":"QQ==",'
-    b'"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}\n\n',
-]
-SPEECH = [
-    b'data: {"type":"speech.audio.delta","audio":"QQ=="}\n\n',
-    b'data: {"type":"speech.audio.done","usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}\n\n',
-]
+
+def answer(request: Received) -> Any:
+    return whole(VECTOR)
 
 
 @pytest.mark.parametrize(
-    ("path", "parts"),
+    ("rules", "model", "path", "sent_model", "label"),
     [
-        pytest.param("completions", COMPLETION, id="legacy completions"),
-        pytest.param("images/generations", IMAGE, id="images as they sharpen"),
-        pytest.param("audio/speech", SPEECH, id="speech"),
+        pytest.param(DEFAULT, "e", "/one/v1/embeddings", "e", "other → openai", id="to the default"),
+        pytest.param(OTHER_TO, "e", "/two/v1/embeddings", "e", "other → mistral", id="where other-to says"),
+        pytest.param(DEFAULT, "mistral:e", "/two/v1/embeddings", "e", "explicit → mistral", id="by the model's prefix"),
     ],
 )
-async def test_a_stream_passes_whole_and_its_usage_is_recorded(path: str, parts: list[bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+async def test_embeddings_go_to_their_provider_and_are_recorded(
+    tmp_path: Path, rules: str, model: str, path: str, sent_model: str, label: str, content_type: str
+) -> None:
+    async with FakeProvider(answer) as provider:
+        text = rules + PROVIDERS.format(url=provider.url)
+        async with serving(tmp_path / "home", {"work": text}) as router:
+            body = f'{{"model": "{model}", "input": "x"}}'
+            headers = {"Content-Type": content_type}
+            async with router.post("/work/v1/embeddings", data=body, headers=headers) as reply:
+                assert reply.status == 200, await reply.text()
+            (row,) = await router.rows()
+    (request,) = provider.requests
+    assert (request.path, request.json["model"]) == (path, sent_model)
+    assert (row["kind"], row["rule"], row["outcome"], row["input"]) == ("embed", label, "ok", 7)
+
+
+async def test_a_form_is_passed_on_byte_for_byte(tmp_path: Path) -> None:
     async with (
-        FakeProvider(lambda request: stream(*parts)) as provider,
-        serving(tmp_path / "home", {"work": RULES}, providers={"fake": provider.url + "/v1"}) as router,
+        FakeProvider(answer) as provider,
+        serving(tmp_path / "home", {"work": DEFAULT + PROVIDERS.format(url=provider.url)}) as router,
     ):
-        async with router.post(f"/work/v1/{path}", json={"model": "m", "stream": True}) as reply:
-            assert await reply.read() == b"".join(parts)
+        body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b--\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        async with router.post("/work/v1/audio/transcriptions", data=body, headers=headers) as reply:
+            assert reply.status == 200
         (row,) = await router.rows()
-        assert (row["kind"], row["outcome"], row["input"], row["output"]) == ("other", "ok", 3, 2)
+    (request,) = provider.requests
+    assert (request.path, request.body) == ("/one/v1/audio/transcriptions", body)
+    assert request.headers["content-type"] == headers["Content-Type"]
+    assert row["kind"] == "other"
 
 
-async def test_the_first_event_is_not_held_back(tmp_path: Path) -> None:
-    more = asyncio.Event()
-    steps: list[Step] = [Status(200, SSE), Send(COMPLETION[0]), Pause(more), *map(Send, COMPLETION[1:]), End()]
+async def test_without_a_provider_for_it_the_refusal_says_which_key_to_set(tmp_path: Path) -> None:
     async with (
-        FakeProvider(lambda request: steps) as provider,
-        serving(tmp_path / "home", {"work": RULES}, providers={"fake": provider.url + "/v1"}) as router,
-        asyncio.timeout(10),
-        router.post("/work/v1/completions", json={"model": "m", "prompt": "x", "stream": True}) as reply,
+        FakeProvider(answer) as provider,
+        serving(tmp_path / "home", {"work": ONLY_ANTHROPIC + PROVIDERS.format(url=provider.url)}) as router,
     ):
-        assert await reply.content.readany() == COMPLETION[0]
-        more.set()
-        assert await reply.content.read() == b"".join(COMPLETION[1:])
-
-
-async def test_a_stream_that_breaks_off_is_not_made_to_look_whole(tmp_path: Path) -> None:
-    steps: list[Step] = [Status(200, SSE), Send(SPEECH[0]), Close()]
-    async with (
-        FakeProvider(lambda request: steps) as provider,
-        serving(tmp_path / "home", {"work": RULES}, providers={"fake": provider.url + "/v1"}) as router,
-    ):
-        with pytest.raises(aiohttp.ClientPayloadError):
-            async with router.post("/work/v1/audio/speech", json={"model": "m", "stream": True}) as reply:
-                await reply.read()
-        (row,) = await router.rows()
-        assert row["outcome"] == "partial"
+        async with router.post("/work/v1/rerank", json={"model": "r"}) as reply:
+            assert reply.status == 404
+            assert "other-to" in await reply.text()
+    assert provider.requests == []
