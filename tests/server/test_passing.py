@@ -76,8 +76,8 @@ async def test_without_a_provider_for_it_the_refusal_says_which_key_to_set(tmp_p
     async with (
         FakeProvider(answer) as provider,
         serving(tmp_path / "home", {"work": ONLY_ANTHROPIC + PROVIDERS.format(url=provider.url)}) as router,
+        router.post("/work/v1/rerank", json={"model": "r"}) as reply,
     ):
-        async with router.post("/work/v1/rerank", json={"model": "r"}) as reply:
-            assert reply.status == 404
-            assert "other-to" in await reply.text()
+        assert reply.status == 404
+        assert "other-to" in await reply.text()
     assert provider.requests == []
