@@ -15,11 +15,12 @@ from router.wire.body import Body, decode
 from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
 from router.wire.error_words import words_for
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
 from router.wire.sse import SseEvent, encode_event
 from router.wire.taps import EventTap, Pass, decoded, error_message, text_or_none, usage_report
 from router.wire.usage import from_anthropic
 
+_TOOLS: Final = "the field 'tools' must be a list of objects"
 _CLIENT_TOOLS: Final = ("custom", "function", "bash_", "text_editor_", "memory_", "computer_", "str_replace_")
 """Types of tools that run at the client: its own, and Anthropic's with a known schema."""
 
@@ -81,7 +82,7 @@ class MessagesView(RequestView):
         raw = self.body.raw_field("tools")
         if raw is None or raw == b"null":
             return ()
-        return tuple(tool.seen() for tool in decode(raw, list[_Tool], "the field 'tools' must be a list of objects"))
+        return tuple(tool.seen() for tool in bounded(decode(raw, list[_Tool], _TOOLS)))
 
     @cached_property
     def forced_tool(self) -> str | None:

@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 MAX_CONTAINERS: Final = 500_000
 """Objects and arrays in one body: real ones have a few thousand; decoding millions would stall everyone else."""
+MAX_VALUES: Final = 2_000_000
+"""Values in one body, likewise; commas in text count, too, of which a million tokens have a few hundred thousand."""
+MAX_MEMBERS: Final = 1000
+"""Top-level members: real bodies have a dozen."""
 
 READ_FIELDS: Final = frozenset(
     "model models stream stream_options max_tokens max_completion_tokens max_output_tokens n temperature top_p "
@@ -80,8 +84,11 @@ class Body:
         of ``READ_FIELDS`` occurs twice."""
         if not raw.isascii():
             _check_utf8(raw)
-        if len(raw) > MAX_CONTAINERS and raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
-            raise BadRequest("the request body holds too many objects and arrays")
+        if len(raw) > MAX_CONTAINERS:
+            if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
+                raise BadRequest("the request body holds too many objects and arrays")
+            if raw.count(b",") > MAX_VALUES:
+                raise BadRequest("the request body holds too many values")
         try:
             values = _members.decode(raw)
         except RecursionError:
@@ -90,6 +97,8 @@ class Body:
             raise BadRequest("the request body must be a JSON object") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise BadRequest(_NOT_JSON) from None
+        if len(values) > MAX_MEMBERS:
+            raise BadRequest("the request body has too many members")
         members = _locate(raw, values)
         if members is None:
             members = _scan(raw)
@@ -202,6 +211,8 @@ def _scan(raw: bytes) -> list[_Member]:
         after = _AFTER.match(raw, end)
         if after is None:
             raise BadRequest(_NOT_JSON)
+        if len(members) > MAX_MEMBERS:
+            raise BadRequest("the request body has too many members")
         cursor = after.end()
     return members
 

@@ -18,7 +18,7 @@ from router.wire.error_words import words_for
 from router.wire.gemini_tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
 from router.wire.overrides import Places
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Piece, PieceContent, RequestView, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Thinking, Tool, bounded
 from router.wire.taps import text_or_none
 
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
@@ -110,7 +110,7 @@ class GeminiView(RequestView):
         for group in self._tool_groups:
             for name, raw in group.items():
                 if name in _DECLARATIONS:
-                    tools.extend(Tool(text_or_none(one.name) or "") for one in decode(raw, list[_Declaration]))
+                    tools.extend(Tool(text_or_none(one.name) or "") for one in bounded(decode(raw, list[_Declaration])))
                 else:
                     tools.append(Tool(name, "web-search" if name in _SEARCHES else "hosted"))
         return tuple(tools)

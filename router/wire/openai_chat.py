@@ -17,7 +17,7 @@ from router.wire.error_words import words_for
 from router.wire.openai_chat_tap import ChatTap
 from router.wire.overrides import Places
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none, usage_report
 from router.wire.usage import from_openai
@@ -122,7 +122,7 @@ class ChatView(RequestView):
         for field in ("tools", "functions"):
             raw = self.body.raw_field(field)
             if raw is not None and raw != b"null":
-                seen = decode(raw, list[_Tool], f"the field '{field}' must be a list of tools")
+                seen = bounded(decode(raw, list[_Tool], f"the field '{field}' must be a list of tools"))
                 tools.extend(tool.seen() for tool in seen)
         return (*tools, *self._search_options)
 

@@ -14,7 +14,7 @@ from router.wire.error_words import words_for
 from router.wire.openai_chat import NOT_THINKING, openai_error
 from router.wire.openai_responses_tap import ResponsesTap, response_facts
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
-from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool
+from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none
 
@@ -89,7 +89,7 @@ class ResponsesView(RequestView):
         raw = self.body.raw_field("tools")
         if raw is None or raw == b"null":
             return ()
-        tools = decode(raw, list[_Tool], "the field 'tools' must be a list of objects")
+        tools = bounded(decode(raw, list[_Tool], "the field 'tools' must be a list of objects"))
         return tuple(seen for tool in tools for seen in tool.seen())
 
     @cached_property

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from router.wire.request import Api, Piece, PieceKind
+from router.wire.request import Api, Piece, PieceKind, bounded
 
 BYTES = 12 * 2**20  # of conversations kept, without the pieces' own bytes, which are as many again
 OPENING = 256  # a list is known again by its first bytes
 _KEPT_SINGLES = 256
+_PER_PIECE = 150  # bytes of the objects around a piece's own
 
 _BETWEEN = re.compile(rb"[ \t\r\n]*([,\]])[ \t\r\n]*")
 _BEFORE = re.compile(rb"\[[ \t\r\n]*")
@@ -30,6 +31,10 @@ class _List(NamedTuple):
     raw: bytes
     ends: list[int]
     pieces: list[Piece]
+
+    @property
+    def size(self) -> int:
+        return len(self.raw) + _PER_PIECE * len(self.pieces)
 
 
 class PieceMemory:
@@ -58,7 +63,7 @@ class PieceMemory:
     def messages(self, api: Api, raw: bytes) -> list[Piece]:
         """Cut a JSON list into message pieces; what a list seen before began with is taken from there.
 
-        Raises msgspec.MsgspecError where ``raw`` is no list of JSON values.
+        Raises msgspec.MsgspecError where ``raw`` is no list of JSON values, BadRequest where it has too many.
         """
         key = (api, raw[:OPENING])
         with self._lock:
@@ -69,18 +74,18 @@ class PieceMemory:
         if found is None:
             found = _extend(_List(raw, [], []), raw)
         if found is None:  # spacing we don't expect: cut without remembering
-            return [Piece("message", bytes(item)) for item in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+            return [Piece("message", bytes(item)) for item in bounded(msgspec.json.decode(raw, type=list[msgspec.Raw]))]
         self._keep(key, found)
         return found.pieces
 
     def _keep(self, key: tuple[Api, bytes], found: _List) -> None:
         with self._lock:
             before = self._lists.pop(key, None)
-            self._size += len(found.raw) - (len(before.raw) if before is not None else 0)
+            self._size += found.size - (before.size if before is not None else 0)
             self._lists[key] = found
             while self._size > self._limit and self._lists:
                 _, dropped = self._lists.popitem(last=False)
-                self._size -= len(dropped.raw)
+                self._size -= dropped.size
 
 
 def _extend(known: _List, raw: bytes) -> _List | None:
@@ -99,7 +104,7 @@ def _extend(known: _List, raw: bytes) -> _List | None:
         if before is None:
             return None
         position = before.end()
-    for item in msgspec.json.decode(b"[" + raw[position:], type=list[msgspec.Raw]):
+    for item in bounded(msgspec.json.decode(b"[" + raw[position:], type=list[msgspec.Raw])):
         piece = bytes(item)
         if not raw.startswith(piece, position):
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -73,6 +73,14 @@ class PieceContent:
     images: tuple[ImageSize | None, ...] = ()
     document_pages: tuple[int, ...] = ()
     tool_calls: int = 0
+
+
+T = TypeVar("T")
+
+MAX_NAME: Final = 2000
+"""Characters of a model's name, which stands in headers and logs; the longest real ones are addresses of resources."""
+MAX_ELEMENTS: Final = 50_000
+"""Messages, input items or tools: the longest sessions have a few thousand."""
 
 
 class RequestView(ABC):
@@ -159,6 +167,8 @@ class RequestView(ABC):
             raise BadRequest(f"the field '{name}' is missing")
         if not isinstance(value, str):
             raise BadRequest(f"the field '{name}' must be a string")
+        if len(value) > MAX_NAME:
+            raise BadRequest(f"the field '{name}' is too long")
         return value
 
     def _flag(self, name: str) -> bool:
@@ -189,8 +199,13 @@ class RequestView(ABC):
     def _items(self, name: str) -> list[msgspec.Raw]:
         """The elements of a list, nothing decoded deeper; none if the field is absent or null."""
         raw = self.body.raw_field(name)
-        return (
-            []
-            if raw is None or raw == b"null"
-            else decode(raw, list[msgspec.Raw], f"the field '{name}' must be a list")
-        )
+        if raw is None or raw == b"null":
+            return []
+        return bounded(decode(raw, list[msgspec.Raw], f"the field '{name}' must be a list"))
+
+
+def bounded(items: list[T]) -> list[T]:
+    """The same; ``BadRequest`` if they are too many to look at each."""
+    if len(items) > MAX_ELEMENTS:
+        raise BadRequest(f"the request body has a list of more than {MAX_ELEMENTS} elements")
+    return items

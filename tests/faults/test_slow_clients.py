@@ -398,9 +398,7 @@ async def test_a_hundred_clients_that_read_nothing_cost_little_memory_and_no_tim
             client.sock.close()
         await router.flush()
         assert {row["outcome"] for row in await router.rows(where="stream = 1")} == {"client-gone"}
-    print(
-        f"{each / 1024:.0f} KiB for a stalled stream, both ends of it in this process; others took {sorted(took)[10]:.3f} s"
-    )
+    print(f"{each / 1024:.0f} KiB for a stalled stream, both ends of it; others took {sorted(took)[10]:.3f} s")
     assert each < 2**20, "the provider's end is in this process, too"
     assert sorted(took)[10] < 0.1
 

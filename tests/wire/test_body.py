@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import BadRequest, DuplicateKey
-from router.wire.body import MAX_CONTAINERS, READ_FIELDS, Body
+from router.wire.body import MAX_CONTAINERS, MAX_MEMBERS, MAX_VALUES, READ_FIELDS, Body
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,15 @@ from router.wire.body import MAX_CONTAINERS, READ_FIELDS, Body
         pytest.param(b'{"a": "x\ny"}', "not valid JSON", id="a raw newline in a string"),
         pytest.param(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply", id="nested too deeply"),
         pytest.param(b'{"a": [' + b"[]," * MAX_CONTAINERS + b"0]}", "too many", id="too many lists"),
+        pytest.param(b'{"a": [' + b"1," * (MAX_VALUES + 1) + b"0]}", "too many", id="too many numbers"),
+        pytest.param(
+            b"{" + b",".join(b'"k%d":1' % number for number in range(MAX_MEMBERS + 1)) + b"}",
+            "too many",
+            id="too many members",
+        ),
+        pytest.param(
+            b"{" + b",".join([b'"k":1'] * (MAX_MEMBERS + 2)) + b"}", "too many", id="the same member too many times"
+        ),
     ],
 )
 def test_a_bad_body_is_refused_without_quoting_it(raw: bytes, said: str) -> None:
