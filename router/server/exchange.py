@@ -161,12 +161,12 @@ class Exchange:
                 reply = self.reply = await self.send(view, chosen)
                 del view
                 self.annotate()  # while the provider works; the body is held no longer than that takes
-                if reply.status < 300 and streamed and self.streams(reply):
+                if reply.ok and streamed and self.streams(reply):
                     tap = self.tap(reply, hide_usage=asked_usage)
                     relay = StreamRelay(reply, tap, idle_s=self.silence_s(chosen.provider))
                     await relay.open()
                 else:
-                    payload = await reply.read(REPLY_CAP if reply.status < 300 else ERROR_CAP)
+                    payload = await reply.read(REPLY_CAP if reply.ok else ERROR_CAP)
                     relay = None
         except TimeoutError as error:
             raise UpstreamError(
@@ -175,7 +175,7 @@ class Exchange:
         self.account.mark_first_byte()
         if relay is not None:
             return await self.relay_stream(reply, relay)
-        if reply.status >= 300:
+        if not reply.ok:
             return await self.relay_error(reply, payload)
         return await self.relay_whole(reply, payload)
 
@@ -385,7 +385,7 @@ class Exchange:
             passed_through=self.account.attempt is not None and self.account.attempt.key_name == "passthrough",
         )
         if reply.status < 400:
-            raise UpstreamError(f"an unexpected redirect (status {reply.status})", error_class=classes.SERVER)
+            raise UpstreamError(f"an unexpected status, {reply.status}", error_class=classes.SERVER)
         if error_class == classes.AUTH:
             raise UpstreamError(f"the router's key was refused (status {reply.status})", error_class=error_class)
         ours = reply.status < 500 and error_class not in (classes.RATE, classes.QUOTA, classes.RAMP_UP)

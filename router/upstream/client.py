@@ -48,6 +48,11 @@ class UpstreamReply:
         self.headers: CIMultiDictProxy[str] = response.headers
 
     @property
+    def ok(self) -> bool:
+        """Whether the status says that it worked."""
+        return 200 <= self.status < 300
+
+    @property
     def media_type(self) -> str:
         """The content type without parameters, lower case."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()

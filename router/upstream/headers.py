@@ -80,12 +80,12 @@ def request_headers(
 
 
 def reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """Headers of a provider's reply that the client may see."""
+    """Headers of a provider's reply that the client may see; values that can't stand in a header are left out."""
     return CIMultiDict(
         [
             (name, value)
             for name, value in incoming.items()
-            if _passes(name, _REPLY_NAMES, _REPLY_PREFIXES, _reply_cache)
+            if _passes(name, _REPLY_NAMES, _REPLY_PREFIXES, _reply_cache) and value.isascii() and value.isprintable()
         ]
     )
 
