@@ -22,7 +22,7 @@ from router.server import replies
 from router.server.admission import Admitted
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.exchange import REPLY_CAP, Chosen, Exchange
+from router.server.exchange import REPLY_CAP, Chosen, Exchange, with_query
 from router.server.services import Services
 from router.server.tenant import Tenant
 from router.upstream.client import Call, UpstreamReply
@@ -102,15 +102,20 @@ async def fetch_response(
     provider, timeouts = _owner(tenant, endpoint.rest), tenant.profile.timeouts
     try:
         credential: dict[str, str] = {}
+        passed = False
         for spec in provider.credentials:
             if spec.kind == "passthrough":
                 credential = passed_through_credential(request.headers, router_key_header=admitted.header)
+                passed = True
             elif spec.has_key:
                 credential = auth_headers(provider, "openai-responses", await tenant.credentials.resolve(spec))
             break
         call = Call(
             method=request.method,
-            url=endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}"),
+            url=with_query(
+                endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}"),
+                request.raw_path.partition("?")[2],
+            ),
             headers=request_headers(request.headers, credential=credential, extra=(provider.headers,)),
             body=None,
             connect_s=provider.timeouts.get("connect", timeouts.connect),
@@ -120,6 +125,16 @@ async def fetch_response(
         async with asyncio.timeout(provider.timeouts.get("whole", timeouts.whole)):
             with await services.upstream.send(call) as reply:
                 payload = await reply.read(REPLY_CAP)
+        if not reply.ok and reply.status < 400:
+            raise UpstreamError(f"an unexpected status, {reply.status}", error_class=classes.SERVER)
+        if reply.status in (401, 403) and credential and not passed:
+            return replies.error_reply(
+                403,
+                classes.AUTH,
+                f"provider {provider.name}: the router's key was refused (status {reply.status})",
+                "openai-responses",
+                should_retry=False,
+            )
         headers = reply_headers(reply.headers)
         headers.update({**replies.SERVER, "x-router-profile": tenant.name, "x-router-provider": provider.name})
         return web.Response(status=reply.status, body=payload, headers=headers)
