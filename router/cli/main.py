@@ -82,7 +82,8 @@ class Router(click.Group):
             extra.setdefault("color", False)
         try:
             status = run()
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             sys.exit(2)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from router.errors import RouterError
+from router.errors import ListenError, RouterError
 from router.server import client_keys, replies
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class AdminServer:
         before = os.umask(0o177)
         try:
             await web.UnixSite(self._runner, str(self._path)).start()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ListenError(
+                f"can't listen on {self._path}: {reason.lower()}; is the home's path too long?"
+            ) from error
         finally:
             os.umask(before)
 

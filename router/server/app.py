@@ -36,12 +36,13 @@ from router.server import client_keys
 from router.server.admin import AdminServer
 from router.server.admission import HostRule, KeyRing, hash_key
 from router.server.annotate import Annotator
+from router.server.console import standard_error
 from router.server.demo import DemoProvider
 from router.server.front import Front
 from router.server.home_files import HomeFiles
 from router.server.listeners import Listener, is_loopback, server_tls
 from router.server.pages import services_problems
-from router.server.request_log import RequestLog, to_stderr
+from router.server.request_log import RequestLog
 from router.server.services import Services
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
@@ -69,8 +70,15 @@ class ServeOptions:
 class App:
     """One server on one home."""
 
-    def __init__(self, options: ServeOptions, *, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        options: ServeOptions,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        console: Callable[[str], object] | None = None,
+    ) -> None:
         self.options = options
+        self.console = console
         self.environ = environ
         self.home = Home(options.home)
         self.stopping = asyncio.Event()
@@ -137,7 +145,7 @@ class App:
         at_exit.push_async_callback(demo.close)
         self._demo = demo.provider()
         self.catalog = {**self.catalog, DEMO: self._demo}
-        request_log = RequestLog(self.home.logs, console=to_stderr if log.isEnabledFor(logging.INFO) else None)
+        request_log = RequestLog(self.home.logs, console=self.console if log.isEnabledFor(logging.INFO) else None)
         at_exit.callback(request_log.close)
         upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
         at_exit.push_async_callback(upstream.close)
@@ -318,6 +326,8 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._background(self.tenants.refresh(), "reload"))
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # which would end the process
+            loop.add_signal_handler(number, lambda: log.info("%d requests are under way", len(self.services.active)))
         on_ready(self)
         await self.stopping.wait()
         await self.stop()
@@ -353,18 +363,28 @@ def give_memory_back() -> None:
 
 def run(options: ServeOptions, on_ready: Callable[[App], None] = lambda app: None) -> int:
     """Serve in the foreground until a signal. Returns 0; raises RouterErrors that know their exit status."""
+    console = standard_error()
     logging.basicConfig(
         level=(options.log_level or "info").upper(),
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
-        stream=sys.stderr,
+        handlers=[console],
     )
-    logging.raiseExceptions = False  # a closed console must not fail a request
+    logging.raiseExceptions = False  # what can't be logged must not fail a request
     os.umask(0o077)
     give_memory_back()
 
-    async def serve() -> None:
-        await App(options).serve(on_ready)
+    def tell(app: App) -> None:
+        try:
+            on_ready(app)
+        except OSError:  # nobody reads what is printed, or there is no room for it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
-    asyncio.run(serve())
+    async def serve() -> None:
+        await App(options, console=console.write).serve(tell)
+
+    try:
+        asyncio.run(serve())
+    finally:
+        console.close()
     return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,12 +114,3 @@ def request_line(intent: Intent, settlement: Settlement) -> str:
 
 def _shown(value: object) -> object:
     return "-" if value is None else value
-
-
-def to_stderr(text: str) -> None:
-    """Write to the console; a closed or full one is ignored."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from router.errors import RouterError
@@ -36,17 +37,26 @@ class RouterProcess:
         self.output = home.with_name("router.out")
         self.process: asyncio.subprocess.Process
 
-    async def spawn(self) -> RouterProcess:
-        """Start it, without waiting for anything."""
+    async def spawn(
+        self,
+        *options: str,
+        variables: Mapping[str, str] | None = None,
+        console: int | None = None,
+        first: Callable[[], object] | None = None,
+        cwd: Path | None = None,
+    ) -> RouterProcess:
+        """Start it, without waiting for anything. ``console`` is where it prints instead, ``first`` runs before it."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ROUTER_")}
-        environ |= {**ENVIRON, "PYTHONPATH": str(REPOSITORY), "PYTHONDEVMODE": ""}
+        environ |= {**ENVIRON, "PYTHONPATH": str(REPOSITORY), "PYTHONDEVMODE": "", **(variables or {})}
         with self.output.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", _MAIN, "serve", "--home", str(self.home), "--port", str(self.port)),
+                *(sys.executable, "-c", _MAIN, "serve", "--home", str(self.home), "--port", str(self.port), *options),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=output if console is None else console,
+                stderr=output if console is None else console,
                 env=environ,
+                preexec_fn=first,
+                cwd=cwd,
             )
         return self
 
