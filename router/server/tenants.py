@@ -19,6 +19,7 @@ from router.errors import Forbidden, ListenError, NotFound, Unavailable
 from router.ledger.store import Ledger
 from router.money.prices import PriceTable
 from router.profile.load import Loaded, find_profiles
+from router.profile.names import name_problem
 from router.profile.problems import Problem
 from router.profile.profile import Profile
 from router.profile.watch import Fingerprint, fingerprint
@@ -102,7 +103,9 @@ class Tenants:
             return "name a profile in the base URL: http://HOST:PORT/PROFILE, or set [server] default-profile"
         if name in self._broken:
             return f"profile {name} is down: its files have problems; `router check {name}` lists them"
-        return f"no profile is served under /{name}" if len(name) < 64 and name.isprintable() else "no such profile"
+        if name_problem(name) is not None:  # not repeated: whatever it is, it may be a key in the wrong place
+            return "no profile can have that name"
+        return f"no profile is served under /{name}"
 
     def missing(self, name: str | None) -> NotFound | Unavailable:
         """What to raise for it."""

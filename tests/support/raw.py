@@ -84,10 +84,13 @@ class RawClient:
                     if int(size, 16) == 0:
                         return result(whole=True)
                     body += chunk[:-2]
-            body += await self.reader.readexactly(int(headers.get("content-length", "0")))
+            rest = await self.reader.readexactly(int(headers.get("content-length", "0")))
+            body += rest
+            raw += rest
             return result(whole=True)
         except asyncio.IncompleteReadError as error:
             body += error.partial
+            raw += error.partial
             return result(whole=False)
         except ConnectionError:
             return result(whole=False)
