@@ -183,6 +183,8 @@ class Exchange:
         """Record the call, make it, and wait for the head of its reply."""
         first_candidate(chosen.decision, self.api, self.profile.providers)  # refuses a format it doesn't speak
         credential, key_name = await self.credential(chosen.provider)
+        if key_name != "passthrough":
+            self._key = next(iter(credential.values()), "").removeprefix("Bearer ").encode()
         call = self.call(view, chosen, credential)
         attempt = AttemptRecord(self.id, 1, "primary", chosen.provider.name, chosen.model, key_name, now_ms())
         await self.account.begin(self.intent(), attempt, chosen.provider)
@@ -391,7 +393,7 @@ class Exchange:
         ours = reply.status < 500 and error_class not in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
         self.account.finish("client-error" if ours else "upstream-error", reply.status, error_class)
         await self.account.settle()
-        return web.Response(status=reply.status, body=payload, headers=self.headers(reply))
+        return web.Response(status=reply.status, body=self.discreet(payload), headers=self.headers(reply))
 
     async def give_up(self, error: UpstreamError) -> web.Response:
         """No answer from the provider: an error reply in the client's format that says who failed and how."""
@@ -449,7 +451,12 @@ class Exchange:
         """A failure's code and text for the client: profile, rule and target, then what happened."""
         rule = self.chosen.decision.rule.label if self.chosen else "(none)"
         target = self.chosen.target if self.chosen else "(none)"
-        return error.error_class, f"profile {self.profile.name}, rule {rule}, target {target}: {error}"
+        happened = self.discreet(str(error).encode()).decode()
+        return error.error_class, f"profile {self.profile.name}, rule {rule}, target {target}: {happened}"
+
+    def discreet(self, text: bytes) -> bytes:
+        """A provider's error without our key in it: careless servers repeat what they refuse."""
+        return text.replace(self._key, b"(key)") if self._key else text
 
     def headers(self, reply: UpstreamReply | None = None) -> CIMultiDict[str]:
         """The reply's own headers that may pass, and what the router has to say."""

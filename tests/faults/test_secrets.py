@@ -19,7 +19,7 @@ from router.server.admin import AdminClient
 from tests.support.answers import answer
 from tests.support.asking import FORMATS, MESSAGES
 from tests.support.process import RouterProcess, free_port
-from tests.support.provider import Close, FakeProvider, Raw, Received, Send, Status, Step, whole
+from tests.support.provider import Close, FakeProvider, Raw, Received, Send, Status, Step, stream, whole
 from tests.support.raw import ask, request
 from tests.support.serving import write_profile
 
@@ -127,10 +127,12 @@ def scripted(received: Received) -> Any:
     key = " ".join(received.headers.get(name, "") for name in ("authorization", "x-api-key", "x-goog-api-key"))
     mark = received.headers.get("x-app", "")
     if mark.isdigit():
-        message = f"Incorrect API key provided: {key}" if mark in ("401", "403") else "no"
+        message = f"Incorrect API key provided: {key}"
         return whole({"type": "error", "error": {"type": "x", "message": message}}, status=int(mark))
     if mark == "cut":
         return cut()
+    if mark == "early":
+        return stream(b'event: error\ndata: {"type":"error","error":{"message":"bad key %s"}}\n\n' % key.encode())
     return answered(received)
 
 
@@ -195,8 +197,8 @@ async def test_no_secret_and_no_text_of_a_conversation_is_found_in_anything(
 
     ours = [("x-router-key", client_key), ("cookie", "session=canary-cookie-1199ff")]
     for form in FORMATS:
-        for stream in (False, True):
-            path, body = form.request(stream=stream)
+        for streamed in (False, True):
+            path, body = form.request(stream=streamed)
             body = body.replace(b'"Hello"', json.dumps(TEXTS["what a client asked"]).encode())
             for profile, headers in {
                 "work": ours,
@@ -210,12 +212,23 @@ async def test_no_secret_and_no_text_of_a_conversation_is_found_in_anything(
             }.items():
                 name = profile.partition(",")[0]
                 status = await send(
-                    f"{profile} {form.name} {stream}", request("POST", f"/{name}{path}", body, headers=headers)
+                    f"{profile} {form.name} {streamed}", request("POST", f"/{name}{path}", body, headers=headers)
                 )
                 served += status == 200
-            for mark in ("400", "401", "403", "404", "429", "500", "529", "302", "cut"):
+            for mark in (
+                "400",
+                "401",
+                "403",
+                "404",
+                "429",
+                "500",
+                "529",
+                "302",
+                "cut",
+                *(["early"] if streamed else []),
+            ):
                 await send(
-                    f"{mark} {form.name} {stream}",
+                    f"{mark} {form.name} {streamed}",
                     request("POST", f"/work{path}", body, headers=[*ours, ("x-app", mark)]),
                 )
     assert served >= 24
