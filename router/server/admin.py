@@ -10,9 +10,9 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,31 @@ if TYPE_CHECKING:
 CLIENT_TIMEOUT_S = 10.0
 
 
+class _NewKey(msgspec.Struct):
+    profile: str
+    name: str
+    daily_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+@web.middleware
+async def _tell_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """The commands show what they are told: every error as JSON, with a text for a person."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return replies.json_reply({"error": f"no such path: {request.path}"}, status=404)
+    except web.HTTPMethodNotAllowed as error:
+        return replies.json_reply({"error": f"use {' or '.join(sorted(error.allowed_methods))} here"}, status=405)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return replies.json_reply({"error": f"wrong request: {error}"}, status=400)
+    except ValueError as error:
+        return replies.json_reply({"error": str(error)}, status=409)
+    except sqlite3.Error as error:
+        return replies.json_reply({"error": f"the ledger can't be used: {error}"}, status=503)
+
+
 class AdminServer:
     """Serves the socket for one app. ``open`` replaces a socket file that a dead server left behind."""
 
@@ -36,7 +61,7 @@ class AdminServer:
 
     async def open(self) -> None:
         """Listen; the socket is the user's own (0600) from its first moment."""
-        routes = web.Application()
+        routes = web.Application(middlewares=[_tell_errors])
         routes.router.add_get("/status", self._status)
         routes.router.add_post("/reload", self._reload)
         routes.router.add_post("/stop", self._stop)
@@ -50,6 +75,7 @@ class AdminServer:
         try:
             await web.UnixSite(self._runner, str(self._path)).start()
         except OSError as error:
+            await self._runner.cleanup()
             reason = error.strerror or str(error)
             raise ListenError(
                 f"can't listen on {self._path}: {reason.lower()}; is the home's path too long?"
@@ -78,13 +104,12 @@ class AdminServer:
         return replies.json_reply({"keys": await self._app.ledger.run(client_keys.listed)})
 
     async def _create_key(self, request: web.Request) -> web.Response:
-        asked = await request.json()
-        profile, name, daily_usd = asked["profile"], asked["name"], asked.get("daily_usd")
-        if self._app.tenants.find(profile) is None:
-            return replies.json_reply({"error": self._app.tenants.why_missing(profile)}, status=404)
+        asked = msgspec.json.decode(await request.read(), type=_NewKey)
+        if self._app.tenants.find(asked.profile) is None:
+            return replies.json_reply({"error": self._app.tenants.why_missing(asked.profile)}, status=404)
 
         def job(connection: sqlite3.Connection) -> dict[str, str]:
-            return client_keys.create(connection, profile=profile, name=name, daily_usd=daily_usd)
+            return client_keys.create(connection, profile=asked.profile, name=asked.name, daily_usd=asked.daily_usd)
 
         return await self._change_keys(job)
 
@@ -100,10 +125,7 @@ class AdminServer:
 
     async def _change_keys(self, job: Callable[[sqlite3.Connection], Any]) -> web.Response:
         ledger = self._app.ledger
-        try:
-            answer = await ledger.run(job)
-        except ValueError as error:
-            return replies.json_reply({"error": str(error)}, status=409)
+        answer = await ledger.run(job)
         self._app.services.keys = await ledger.run(client_keys.ring)
         return replies.json_reply(answer)
 

@@ -18,7 +18,12 @@ from router.upstream.headers import ROUTER_KEY_PREFIX
 def create(
     connection: sqlite3.Connection, *, profile: str, name: str, daily_usd: float | None = None
 ) -> dict[str, str]:
-    """Make a key: its id and the key itself, which can't be read again later. Raises ValueError on a taken name."""
+    """Make a key: its id and the key itself, which can't be read again later. Raises ValueError on a taken name
+    and one that can't stand in a log."""
+    if daily_usd is not None and not 0 < daily_usd < 1e9:
+        raise ValueError("a key's daily limit is an amount of dollars")
+    if not name.strip() or len(name) > 64 or not name.isprintable():
+        raise ValueError("a key's name has up to 64 printable characters")
     taken = connection.execute(
         "SELECT 1 FROM keys WHERE profile = ? AND name = ? AND revoked_ms IS NULL", (profile, name)
     ).fetchone()
