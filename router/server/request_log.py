@@ -7,6 +7,7 @@ by size. A log that can't be written (a full disk, a closed pipe) loses lines, c
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,7 +59,8 @@ class RequestLog:
     def _append(self, path: Path, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(fd, data)
+            if os.write(fd, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             size = os.fstat(fd).st_size
         finally:
             os.close(fd)
@@ -104,12 +106,17 @@ def request_line(intent: Intent, settlement: Settlement) -> str:
     return (
         f"{moment:%Y-%m-%dT%H:%M:%S}.{intent.time_ms % 1000:03d}Z id={intent.id} profile={intent.profile} "
         f'rule="{intent.rule}" reason="{intent.reason}" client={intent.client} '
-        f"model={intent.requested_model or '-'}->{settlement.model or intent.model or '-'} "
+        f"model={_word(intent.requested_model)}->{_word(settlement.model or intent.model)} "
         f"provider={settlement.provider or intent.provider or '-'} status={_shown(settlement.status)} "
         f"outcome={settlement.outcome} error={_shown(settlement.error_class)} "
         f"in={_shown(usage.input)} cached={_shown(usage.cache_read)} out={_shown(usage.output)} cost={price} "
         f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
     )
+
+
+def _word(text: str | None) -> str:
+    """A name that clients choose, as one word: it must not look like the next field."""
+    return "".join("_" if c.isspace() or c == '"' else c for c in text) if text else "-"
 
 
 def _shown(value: object) -> object:

@@ -1,0 +1,135 @@
+"""A line for every request, whole or not at all, in files that don't grow for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from router.server import request_log as module
+from router.server.request_log import RequestLog, is_logged, request_line
+from tests.support.records import made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+async def test_lines_gather_and_are_written_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH_S", 0.02)
+    log = RequestLog(folder)
+    for number in range(5):
+        log.write("work", f"line {number}")
+        log.write("home", f"other {number}")
+    assert not list(folder.iterdir())
+    async with asyncio.timeout(1):
+        while not (folder / "home.log").exists():
+            await asyncio.sleep(0.005)
+    assert (folder / "work.log").read_text() == "".join(f"line {number}\n" for number in range(5))
+    assert (folder / "home.log").read_text().count("\n") == 5
+    log.write("work", "later")
+    log.close()
+    assert (folder / "work.log").read_text().endswith("line 4\nlater\n")
+
+
+async def test_files_are_the_users_own_and_links_are_not_followed(folder: Path) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.write_text("precious")
+    (folder / "linked.log").symlink_to(elsewhere)
+    before = os.umask(0)
+    try:
+        log = RequestLog(folder)
+        log.write("work", "x")
+        log.write("linked", "x")
+        log.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "work.log").stat().st_mode) == 0o600
+    assert elsewhere.read_text() == "precious"
+    assert log.dropped == 1
+
+
+async def test_control_characters_are_made_visible(folder: Path) -> None:
+    log = RequestLog(folder)
+    log.write("work", "a\nb\r\x1b[31m\x00\u2028ü字")
+    log.close()
+    assert (folder / "work.log").read_text() == "a\\x0ab\\x0d\\x1b[31m\\x00\\x2028ü字\n"
+
+
+async def test_files_are_rotated_and_the_oldest_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
+    log = RequestLog(folder)
+    for number in range(20):
+        log.write("work", f"{number:03} " + "x" * 110)
+        log.flush()
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"work.log.{number}" for number in range(1, module.KEPT_FILES + 1)]
+    assert [(folder / name).read_text()[:3] for name in names] == ["019", "018", "017", "016", "015"]
+    assert log.dropped == 0
+
+
+async def test_what_cannot_be_written_is_counted_and_told_on_the_console(folder: Path) -> None:
+    (folder / "work.log").mkdir()
+    told: list[str] = []
+    log = RequestLog(folder, console=told.append)
+    log.write("work", "lost")
+    log.write("home", "kept")
+    log.flush()
+    assert log.dropped == 1
+    assert (folder / "home.log").read_text() == "kept\n"
+    assert sorted(told) == ["kept\n", "lost\n"]
+    (folder / "work.log").rmdir()
+    log.write("work", "again")
+    log.close()
+    assert (folder / "work.log").read_text() == "again\n"
+
+
+async def test_a_write_that_stops_half_way_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[: len(data) // 2]))
+    log = RequestLog(folder)
+    log.write("work", "x" * 100)
+    log.close()
+    assert log.dropped == 1
+
+
+LINE = re.compile(
+    r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z id=[0-9a-f]{32} profile=\S+ rule="[^"]*" reason="[^"]*" client=\S+ '
+    r"model=\S+->\S+ provider=\S+ status=\S+ outcome=\S+ error=\S+ in=\S+ cached=\S+ out=\S+ cost=\S+ first=\S+ "
+    r"total=\S+ms attempts=\d+"
+)
+
+
+@pytest.mark.parametrize(
+    "model", ["m", "", "a b", "x outcome=ok cost=$0", 'a"b', "\u2003wide", "ü字", "tab\there", "a\x00b"]
+)
+def test_a_clients_words_never_look_like_other_fields(model: str) -> None:
+    one = made(requested_model=model)
+    line = request_line(one.begin.intent, one.settle.settlement)
+    assert LINE.fullmatch(line)
+    assert line.count("outcome=") == 1 + model.count("outcome=")
+    assert " outcome=ok cost=$0 " not in line
+
+
+def test_what_is_not_known_is_a_dash_and_an_unknown_price_a_question_mark() -> None:
+    one = made(cost=None, status=None, outcome="client-gone", usage=None, provider=None, model=None)
+    one.settle.settlement.provider = one.settle.settlement.model = None
+    line = request_line(one.begin.intent, one.settle.settlement)
+    assert LINE.fullmatch(line)
+    assert " model=m->- provider=- status=- outcome=client-gone error=- in=- cached=- out=- cost=? first=- " in line
+
+
+def test_levels() -> None:
+    outcomes = ("ok", "client-gone", "drained", "refused", "client-error", "upstream-error", "partial", "interrupted")
+    logged = {
+        level: [outcome for outcome in outcomes if is_logged(outcome, level)]  # type: ignore[arg-type]
+        for level in ("debug", "info", "warning", "error")
+    }
+    assert logged["debug"] == logged["info"] == list(outcomes)
+    assert logged["warning"] == list(outcomes[2:])
+    assert logged["error"] == list(outcomes[5:])
