@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 
 class ErrorWords(NamedTuple):
     """One kind of error: Anthropic's ``type``, OpenAI's ``type`` and ``code``, Gemini's ``status``."""
@@ -87,3 +89,10 @@ def words_for(status: int | None, code: str) -> ErrorWords:
         elif by_code is not None and by_code.openai_code is not None:
             words = words._replace(openai_code=by_code.openai_code)
     return words if words.openai_code or not code else words._replace(openai_code=code)
+
+
+def openai_error(status: int | None, code: str, message: str) -> bytes:
+    """OpenAI's error object, as both of its formats write it."""
+    words = words_for(status, code)
+    error = {"message": message, "type": words.openai_type, "param": None, "code": words.openai_code}
+    return msgspec.json.encode({"error": error})

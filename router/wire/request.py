@@ -25,6 +25,10 @@ PieceKind = Literal["system", "tools", "message"]
 TextScope = Literal["latest", "system", "any"]
 
 
+NOT_THINKING: Final = ("none", "minimal")
+"""Effort words that switch reasoning off, or as good as off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A tool the client offers. ``hosted`` tools run at the provider (web search, code execution, …)."""

@@ -1,11 +1,7 @@
-"""Gemini's ``generateContent``: requests seen, replies and errors. Its streams are in ``gemini_tap``.
-
-The model and whether to stream stand in the URL. Field names are accepted in camel and in snake case, as Gemini does.
-"""
+"""Gemini generateContent: a request as rules see it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,10 +9,6 @@ import msgspec
 
 from router.errors import BadRequest
 from router.wire.body import Body, decode
-from router.wire.codec import Codec, ReplyFacts, StreamTap
-from router.wire.error_words import words_for
-from router.wire.gemini_tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
-from router.wire.overrides import Places
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Piece, PieceContent, RequestView, Thinking, Tool, bounded
 from router.wire.taps import text_or_none
@@ -227,47 +219,3 @@ def _read_media(media: dict[str, Any], notes: PieceNotes) -> None:
         notes.image(media.get("data"))
     else:
         notes.document(media.get("data"), kind)
-
-
-_PLACES: Final = {
-    "temperature": ("generationConfig", "temperature"),
-    "top-p": ("generationConfig", "topP"),
-    "top-k": ("generationConfig", "topK"),
-    "max-tokens": ("generationConfig", "maxOutputTokens"),
-    "stop": ("generationConfig", "stopSequences"),
-    "effort": ("generationConfig", "thinkingConfig", "thinkingLevel"),
-}
-# The same in the spelling of the protocol's own field names, for a client that uses them.
-_SNAKE_PLACES: Final = {name: ("generation_config", *path[1:]) for name, path in _PLACES.items()}
-
-
-class Gemini(Codec):
-    """The codec of ``gemini``."""
-
-    api = "gemini"
-    places = _PLACES
-    stops_in_list = True
-    model_paths = (("modelVersion",),)
-
-    def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
-        return GeminiView(body, url_model, url_stream)
-
-    def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
-        return GeminiArrayTap() if "json" in media_type else GeminiTap()
-
-    def read_reply(self, payload: bytes) -> ReplyFacts:
-        replies = replies_of(payload)
-        return joined_facts(replies) if replies else ReplyFacts()
-
-    def places_in(self, body: Body, quirks: Mapping[str, object]) -> Places:
-        return _SNAKE_PLACES if "generation_config" in body else _PLACES
-
-    def count_reply(self, tokens: int) -> bytes:
-        return b'{"totalTokens":%d}' % tokens
-
-    def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
-        error = {"code": status, "message": message, "status": words_for(status, code).gemini}
-        return msgspec.json.encode({"error": error})
-
-    def error_event(self, code: str, message: str) -> bytes:
-        return b""

@@ -1,8 +1,4 @@
-"""Anthropic Messages: requests seen, streams tapped, replies and errors.
-
-Beside Anthropic itself, many providers serve this format for coding agents (Z.AI, Moonshot, DeepSeek, MiniMax, …), so
-event names, key order and optional fields vary.
-"""
+"""Anthropic Messages: a request as rules see it."""
 
 from __future__ import annotations
 
@@ -11,14 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from router.wire.body import Body, decode
-from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
-from router.wire.error_words import words_for
+from router.wire.body import decode
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
-from router.wire.sse import SseEvent, encode_event
-from router.wire.taps import EventTap, Pass, decoded, error_message, text_or_none, usage_report
-from router.wire.usage import from_anthropic
+from router.wire.taps import text_or_none
 
 _TOOLS: Final = "the field 'tools' must be a list of objects"
 _CLIENT_TOOLS: Final = ("custom", "function", "bash_", "text_editor_", "memory_", "computer_", "str_replace_")
@@ -199,161 +191,3 @@ def _read_document(block: dict[str, Any], notes: PieceNotes) -> None:
             notes.document(source.get("data"), source.get("media_type"))
         case _:
             notes.document(None, None)
-
-
-class _Named(msgspec.Struct):
-    type: Any = None
-
-
-class _Message(msgspec.Struct):
-    id: Any = None
-    model: Any = None
-    stop_reason: Any = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Start(msgspec.Struct):
-    message: _Message
-
-
-class _Delta(msgspec.Struct):
-    delta: Any = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Failure(msgspec.Struct):
-    error: Any = None
-
-
-_named = msgspec.json.Decoder(_Named)
-_starts = msgspec.json.Decoder(_Start)
-_deltas = msgspec.json.Decoder(_Delta)
-_failures = msgspec.json.Decoder(_Failure)
-
-_EVENTS: Final = frozenset(
-    "message_start content_block_start content_block_delta content_block_stop "
-    "message_delta message_stop ping error".split()
-)
-
-
-class MessagesTap(EventTap):
-    """Usage starts in ``message_start`` and is completed by ``message_delta``; ``message_stop`` is the end."""
-
-    def _passes(self, chunk: bytes) -> bool:
-        return b"message_" not in chunk and b'error"' not in chunk
-
-    def _read(self, event: SseEvent) -> Pass:
-        name = event.event
-        if name not in _EVENTS:  # some servers leave the names out
-            named = decoded(event.data, _named)
-            name = named.type if named is not None and isinstance(named.type, str) else None
-        match name:
-            case "content_block_start":
-                self.committed = True
-            case "message_start":
-                if (start := decoded(event.data, _starts)) is not None:
-                    message = start.message
-                    self._note(model=text_or_none(message.model), response_id=text_or_none(message.id))
-                    self._note_usage(message.usage, from_anthropic, keep=True)
-            case "message_delta":
-                if (delta := decoded(event.data, _deltas)) is not None:
-                    self._note(stop_reason=text_or_none(fields_of(delta.delta).get("stop_reason")))
-                    self._note_usage(delta.usage, from_anthropic, keep=True)
-            case "message_stop":
-                if decoded(event.data, _named) is not None:  # a stream that is cut may be cut here
-                    return Pass.LAST
-            case "error":
-                failure = decoded(event.data, _failures)
-                self.failed = True
-                self._note(
-                    error=error_message(failure.error if failure else None) or "the stream broke off with an error"
-                )
-        return Pass.ON
-
-
-class _Block(msgspec.Struct):
-    type: Any = None
-    text: Any = None
-
-
-class _Reply(_Message):
-    type: Any = None
-    content: Any = None
-    error: Any = None
-    detail: Any = None
-    message: Any = None
-
-
-_replies = msgspec.json.Decoder(_Reply)
-
-
-_PLACES: Final = {
-    "temperature": ("temperature",),
-    "top-p": ("top_p",),
-    "top-k": ("top_k",),
-    "max-tokens": ("max_tokens",),
-    "stop": ("stop_sequences",),
-    "effort": ("output_config", "effort"),
-}
-
-
-class AnthropicMessages(Codec):
-    """The codec of ``anthropic-messages``."""
-
-    api = "anthropic-messages"
-    places = _PLACES
-    stops_in_list = True
-    model_paths = (("model",), ("message", "model"))
-
-    def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
-        return MessagesView(body)
-
-    def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
-        return MessagesTap()
-
-    def read_reply(self, payload: bytes) -> ReplyFacts:
-        reply = decoded(payload, _replies)
-        if reply is None:
-            return ReplyFacts()
-        if reply.error is not None or reply.type == "error":
-            return ReplyFacts(error=error_message(reply.error) or "error without a message")
-        if reply.content is None and (text := text_or_none(reply.detail) or text_or_none(reply.message)):
-            return ReplyFacts(error=text)
-        report = usage_report(reply.usage)
-        return ReplyFacts(
-            usage=None if report is None else from_anthropic(report),
-            usage_raw=None if report is None else bytes(reply.usage).decode(errors="replace"),
-            model=text_or_none(reply.model),
-            response_id=text_or_none(reply.id),
-            stop_reason=text_or_none(reply.stop_reason),
-            parts=_parts(reply.content),
-        )
-
-    def count_reply(self, tokens: int) -> bytes:
-        return b'{"input_tokens":%d}' % tokens
-
-    def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
-        error = {"type": words_for(status, code).anthropic, "message": message}
-        return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
-
-    def error_event(self, code: str, message: str) -> bytes:
-        error = {"type": words_for(None, code).anthropic, "message": message}
-        return encode_event(msgspec.json.encode({"type": "error", "error": error}), "error")
-
-
-def _parts(content: Any) -> frozenset[ReplyPart] | None:
-    if not isinstance(content, list):
-        return None
-    parts: set[ReplyPart] = set()
-    for block in map(fields_of, content):
-        match block.get("type"):
-            case "text":
-                if block.get("text"):
-                    parts.add("text")
-            case "thinking" | "redacted_thinking":
-                parts.add("reasoning")
-            case "tool_use":
-                parts.add("tool-call")
-            case _:
-                parts.add("other")
-    return frozenset(parts)

@@ -1,0 +1,110 @@
+"""Anthropic Messages: requests seen, streams tapped, replies and errors.
+
+Beside Anthropic itself, many providers serve this format for coding agents (Z.AI, Moonshot, DeepSeek, MiniMax, …), so
+event names, key order and optional fields vary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from router.wire.anthropic_messages.tap import MessagesTap, ReplyHead
+from router.wire.anthropic_messages.view import MessagesView
+from router.wire.body import Body
+from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
+from router.wire.error_words import words_for
+from router.wire.pieces import fields_of
+from router.wire.request import RequestView
+from router.wire.sse import encode_event
+from router.wire.taps import decoded, error_message, text_or_none, usage_report
+from router.wire.usage import from_anthropic
+
+
+class _Block(msgspec.Struct):
+    type: Any = None
+    text: Any = None
+
+
+class _Reply(ReplyHead):
+    type: Any = None
+    content: Any = None
+    error: Any = None
+    detail: Any = None
+    message: Any = None
+
+
+_replies = msgspec.json.Decoder(_Reply)
+
+
+_PLACES: Final = {
+    "temperature": ("temperature",),
+    "top-p": ("top_p",),
+    "top-k": ("top_k",),
+    "max-tokens": ("max_tokens",),
+    "stop": ("stop_sequences",),
+    "effort": ("output_config", "effort"),
+}
+
+
+class AnthropicMessages(Codec):
+    """The codec of ``anthropic-messages``."""
+
+    api = "anthropic-messages"
+    places = _PLACES
+    stops_in_list = True
+    model_paths = (("model",), ("message", "model"))
+
+    def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
+        return MessagesView(body)
+
+    def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
+        return MessagesTap()
+
+    def read_reply(self, payload: bytes) -> ReplyFacts:
+        reply = decoded(payload, _replies)
+        if reply is None:
+            return ReplyFacts()
+        if reply.error is not None or reply.type == "error":
+            return ReplyFacts(error=error_message(reply.error) or "error without a message")
+        if reply.content is None and (text := text_or_none(reply.detail) or text_or_none(reply.message)):
+            return ReplyFacts(error=text)
+        report = usage_report(reply.usage)
+        return ReplyFacts(
+            usage=None if report is None else from_anthropic(report),
+            usage_raw=None if report is None else bytes(reply.usage).decode(errors="replace"),
+            model=text_or_none(reply.model),
+            response_id=text_or_none(reply.id),
+            stop_reason=text_or_none(reply.stop_reason),
+            parts=_parts(reply.content),
+        )
+
+    def count_reply(self, tokens: int) -> bytes:
+        return b'{"input_tokens":%d}' % tokens
+
+    def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
+        error = {"type": words_for(status, code).anthropic, "message": message}
+        return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
+
+    def error_event(self, code: str, message: str) -> bytes:
+        error = {"type": words_for(None, code).anthropic, "message": message}
+        return encode_event(msgspec.json.encode({"type": "error", "error": error}), "error")
+
+
+def _parts(content: Any) -> frozenset[ReplyPart] | None:
+    if not isinstance(content, list):
+        return None
+    parts: set[ReplyPart] = set()
+    for block in map(fields_of, content):
+        match block.get("type"):
+            case "text":
+                if block.get("text"):
+                    parts.add("text")
+            case "thinking" | "redacted_thinking":
+                parts.add("reasoning")
+            case "tool_use":
+                parts.add("tool-call")
+            case _:
+                parts.add("other")
+    return frozenset(parts)

@@ -1,0 +1,96 @@
+"""OpenAI Responses: requests seen, streams tapped, replies and errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from router.wire.body import Body
+from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
+from router.wire.error_words import openai_error, words_for
+from router.wire.openai_responses.tap import ResponsesTap, response_facts
+from router.wire.openai_responses.view import ResponsesView
+from router.wire.pieces import blocks_of, fields_of
+from router.wire.request import RequestView
+from router.wire.sse import encode_event
+from router.wire.taps import decoded, error_message, text_or_none
+
+
+class _Reply(msgspec.Struct):
+    error: Any = None
+    detail: Any = None
+    message: Any = None
+    output: Any = None
+    status: Any = None
+
+
+_replies = msgspec.json.Decoder(_Reply)
+_reply_lists = msgspec.json.Decoder(list[_Reply])
+
+
+_PLACES: Final = {
+    "temperature": ("temperature",),
+    "top-p": ("top_p",),
+    "max-tokens": ("max_output_tokens",),
+    "effort": ("reasoning", "effort"),
+}
+
+
+class OpenAIResponses(Codec):
+    """The codec of ``openai-responses``."""
+
+    api = "openai-responses"
+    places = _PLACES
+    model_paths = (("model",), ("response", "model"))
+
+    def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
+        return ResponsesView(body)
+
+    def tap(self, *, hide_usage: bool = False, media_type: str = "text/event-stream") -> StreamTap:
+        return ResponsesTap()
+
+    def read_reply(self, payload: bytes) -> ReplyFacts:
+        reply = decoded(payload, _replies)
+        if reply is None:
+            replies = decoded(payload, _reply_lists)
+            return ReplyFacts(error=error_message(replies[0].error)) if replies else ReplyFacts()
+        if reply.output is None and reply.status is None:
+            text = error_message(reply.error) or text_or_none(reply.detail) or text_or_none(reply.message)
+            if text is not None:
+                return ReplyFacts(error=text)
+        facts = response_facts(payload)
+        if facts is None:
+            return ReplyFacts()
+        answered = facts.error is None and reply.status not in ("queued", "in_progress", "cancelled")
+        return replace(facts, parts=_parts(reply.output)) if answered else facts
+
+    def count_reply(self, tokens: int) -> bytes:
+        return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
+
+    def error_body(self, status: int, code: str, message: str, request_id: str | None) -> bytes:
+        return openai_error(status, code, message)
+
+    def error_event(self, code: str, message: str) -> bytes:
+        words = words_for(None, code)
+        error = {"type": "error", "code": words.openai_code or words.openai_type, "message": message, "param": None}
+        return encode_event(msgspec.json.encode(error), "error")
+
+
+def _parts(output: Any) -> frozenset[ReplyPart] | None:
+    if not isinstance(output, list):
+        return None
+    parts: set[ReplyPart] = set()
+    for item in map(fields_of, output):
+        kind = item.get("type")
+        if kind == "message":
+            if any(fields_of(p).get("text") or fields_of(p).get("refusal") for p in blocks_of(item.get("content"))):
+                parts.add("text")
+        elif kind == "reasoning":
+            parts.add("reasoning")
+        elif kind in ("function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call"):
+            parts.add("tool-call")
+        else:
+            parts.add("other")
+    return frozenset(parts)
