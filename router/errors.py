@@ -3,7 +3,8 @@
     RouterError
     ├── Refused                 a client's request that is answered with an error; knows its HTTP status
     │   ├── BadRequest              400  the body or the URL is wrong
-    │   │   ├── FormatUnsupported   400  the target doesn't speak the client's wire format
+    │   │   ├── FormatUnsupported   400  the target speaks no wire format that the request can be brought into
+    │   │   ├── Untranslatable      400  something the client asked for can't be said in the target's wire format
     │   │   └── DuplicateKey        400  a field we read occurs twice
     │   ├── Unauthorized            401  the client's router key is missing or unknown
     │   ├── Forbidden               403  a rule of the server forbids it (Origin, …)
@@ -56,9 +57,16 @@ class BadRequest(Refused):
 
 
 class FormatUnsupported(BadRequest):
-    """The chosen target doesn't speak the client's wire format."""
+    """The chosen target speaks no wire format that the request can be brought into."""
 
     code = "format_unsupported"
+
+
+class Untranslatable(BadRequest):
+    """Something the client asked for can't be said in the target's wire format, and leaving it out would change the
+    meaning of the request."""
+
+    code = "not_translatable"
 
 
 class DuplicateKey(BadRequest):

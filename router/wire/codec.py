@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, Protocol
 
 from router.wire.body import Body
+from router.wire.conversation import Conversation
+from router.wire.decoding import ReplyDecoder
+from router.wire.encoding import Asked, ReplyEncoder
+from router.wire.loss import Losses
 from router.wire.overrides import Places, as_list, render, unplaced
 from router.wire.request import Api, RequestView
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
 from router.wire.usage import Usage
 
 NO_QUIRKS: Final[Mapping[str, object]] = MappingProxyType({})
@@ -65,8 +71,21 @@ class StreamTap(Protocol):
         """The upstream closed: bytes still held back. Then ``ended`` says whether the answer was whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A neutral request in one format's words: its body, the names its tools have there, headers it needs."""
+
+    body: bytes
+    tools: ToolTable
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class Codec(ABC):
-    """One wire format."""
+    """One wire format.
+
+    The first half serves requests that go to a provider of the same format: they are seen, and their replies tapped,
+    but nothing is rewritten. The second half translates, by way of ``conversation.py`` and ``events.py``.
+    """
 
     api: ClassVar[Api]
     model_paths: ClassVar[tuple[tuple[str, ...], ...]]
@@ -129,3 +148,46 @@ class Codec(ABC):
     @abstractmethod
     def error_event(self, code: str, message: str) -> bytes:
         """An error in this format's shape, inside a stream that has started (Gemini: empty, it has none)."""
+
+    # --- translation ----------------------------------------------------------------------------------------------
+
+    field_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What this format's clients call a setting of ``conversation.SETTING_NAMES``, where it is called otherwise."""
+    keep_alive: ClassVar[bytes] = b""
+    """What a silent stream may say without saying anything; empty where clients can't take it."""
+
+    @abstractmethod
+    def parse(self, view: RequestView, losses: Losses) -> Conversation:
+        """A client's request as a neutral one. Raises ``BadRequest`` where it isn't what its format says."""
+
+    @abstractmethod
+    def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
+        """A neutral request for a target of this format. The same conversation gives the same bytes."""
+
+    @abstractmethod
+    def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
+        """A decoder for one reply; without arguments one that keeps names and sealed reasoning as they are."""
+
+    @abstractmethod
+    def encoder(self, asked: Asked) -> ReplyEncoder:
+        """An encoder for one reply to a client."""
+
+    def echoed(self, body: Body) -> dict[str, bytes]:
+        """Fields of a request that this format repeats in its replies, as raw JSON."""
+        return {}
+
+    def read_count(self, payload: bytes) -> int | None:
+        """The tokens in a provider's answer to a request to count them."""
+        return None
+
+    def count_request(self, rendered: bytes) -> bytes:
+        """A rendered request as one to count its tokens."""
+        return rendered
+
+    def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
+        """Top-level fields to set (raw JSON) so that a request which is passed on holds nothing that the router put
+        into an earlier reply of another provider: sealed reasoning under our tag, ids of our own making.
+
+        What the target itself once sealed is unwrapped again.
+        """
+        return {}

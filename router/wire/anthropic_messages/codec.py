@@ -13,12 +13,18 @@ import msgspec
 from router.wire.anthropic_messages.tap import MessagesTap, ReplyHead
 from router.wire.anthropic_messages.view import MessagesView
 from router.wire.body import Body
-from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, Rendered, ReplyFacts, ReplyPart, StreamTap
+from router.wire.conversation import Conversation
+from router.wire.decoding import ReplyDecoder
+from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import words_for
+from router.wire.loss import Losses
 from router.wire.pieces import fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none, usage_report
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
 from router.wire.usage import from_anthropic
 
 
@@ -90,6 +96,18 @@ class AnthropicMessages(Codec):
     def error_event(self, code: str, message: str) -> bytes:
         error = {"type": words_for(None, code).anthropic, "message": message}
         return encode_event(msgspec.json.encode({"type": "error", "error": error}), "error")
+
+    def parse(self, view: RequestView, losses: Losses) -> Conversation:
+        raise NotImplementedError
+
+    def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
+        raise NotImplementedError
+
+    def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
+        raise NotImplementedError
+
+    def encoder(self, asked: Asked) -> ReplyEncoder:
+        raise NotImplementedError
 
 
 def _parts(content: Any) -> frozenset[ReplyPart] | None:

@@ -11,12 +11,18 @@ from typing import Final
 import msgspec
 
 from router.wire.body import Body
-from router.wire.codec import Codec, ReplyFacts, StreamTap
+from router.wire.codec import Codec, Rendered, ReplyFacts, StreamTap
+from router.wire.conversation import Conversation
+from router.wire.decoding import ReplyDecoder
+from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import words_for
 from router.wire.gemini.tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
 from router.wire.gemini.view import GeminiView
+from router.wire.loss import Losses
 from router.wire.overrides import Places
 from router.wire.request import RequestView
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
 
 _PLACES: Final = {
     "temperature": ("generationConfig", "temperature"),
@@ -60,3 +66,15 @@ class Gemini(Codec):
 
     def error_event(self, code: str, message: str) -> bytes:
         return b""
+
+    def parse(self, view: RequestView, losses: Losses) -> Conversation:
+        raise NotImplementedError
+
+    def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
+        raise NotImplementedError
+
+    def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
+        raise NotImplementedError
+
+    def encoder(self, asked: Asked) -> ReplyEncoder:
+        raise NotImplementedError

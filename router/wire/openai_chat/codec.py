@@ -11,8 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body, decode
-from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, Rendered, ReplyFacts, ReplyPart, StreamTap
+from router.wire.conversation import Conversation
+from router.wire.decoding import ReplyDecoder
+from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error
+from router.wire.loss import Losses
 from router.wire.openai_chat.tap import ChatTap
 from router.wire.openai_chat.view import ChatView
 from router.wire.overrides import Places
@@ -20,6 +24,8 @@ from router.wire.pieces import blocks_of, fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none, usage_report
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
 from router.wire.usage import from_openai
 
 
@@ -116,6 +122,18 @@ class OpenAIChat(Codec):
 
     def error_event(self, code: str, message: str) -> bytes:
         return encode_event(openai_error(None, code, message))
+
+    def parse(self, view: RequestView, losses: Losses) -> Conversation:
+        raise NotImplementedError
+
+    def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
+        raise NotImplementedError
+
+    def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
+        raise NotImplementedError
+
+    def encoder(self, asked: Asked) -> ReplyEncoder:
+        raise NotImplementedError
 
 
 def _parts(choices: list[dict[str, Any]]) -> frozenset[ReplyPart]:

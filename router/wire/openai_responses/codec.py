@@ -8,14 +8,20 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import Body
-from router.wire.codec import Codec, ReplyFacts, ReplyPart, StreamTap
+from router.wire.codec import Codec, Rendered, ReplyFacts, ReplyPart, StreamTap
+from router.wire.conversation import Conversation
+from router.wire.decoding import ReplyDecoder
+from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error, words_for
+from router.wire.loss import Losses
 from router.wire.openai_responses.tap import ResponsesTap, response_facts
 from router.wire.openai_responses.view import ResponsesView
 from router.wire.pieces import blocks_of, fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
 from router.wire.taps import decoded, error_message, text_or_none
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
 
 
 class _Reply(msgspec.Struct):
@@ -76,6 +82,18 @@ class OpenAIResponses(Codec):
         words = words_for(None, code)
         error = {"type": "error", "code": words.openai_code or words.openai_type, "message": message, "param": None}
         return encode_event(msgspec.json.encode(error), "error")
+
+    def parse(self, view: RequestView, losses: Losses) -> Conversation:
+        raise NotImplementedError
+
+    def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
+        raise NotImplementedError
+
+    def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
+        raise NotImplementedError
+
+    def encoder(self, asked: Asked) -> ReplyEncoder:
+        raise NotImplementedError
 
 
 def _parts(output: Any) -> frozenset[ReplyPart] | None:

@@ -1,0 +1,46 @@
+"""What a translation can't carry over, as values: nothing is lost in silence.
+
+A *hint* (sampling, caching, service class, metadata) is dropped by design and reported in a reply header and in the
+request's record. What *changes what the client asked for* (a whole content block, a tool, a forced choice) is refused,
+unless the profile says ``on-loss = "allow"``: then it is dropped and reported like a hint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One thing that the target can't be told. ``field`` is in the client's words (``messages[3].content[1]``)."""
+
+    field: str
+    why: str
+    refused: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.why}"
+
+
+@dataclass(slots=True)
+class Losses:
+    """The losses of one translation, in the order in which they were met."""
+
+    found: list[Loss] = field(default_factory=list)
+
+    def drop(self, name: str, why: str) -> None:
+        """A hint is left out."""
+        self._add(Loss(name, why))
+
+    def refuse(self, name: str, why: str) -> None:
+        """Something the client asked for can't be said; the caller goes on as if it weren't there."""
+        self._add(Loss(name, why, refused=True))
+
+    @property
+    def refused(self) -> list[Loss]:
+        """Those that change what the client asked for."""
+        return [loss for loss in self.found if loss.refused]
+
+    def _add(self, loss: Loss) -> None:
+        if loss not in self.found:
+            self.found.append(loss)
