@@ -153,6 +153,8 @@ class Codec(ABC):
 
     field_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What this format's clients call a setting of ``conversation.SETTING_NAMES``, where it is called otherwise."""
+    estimates_input: ClassVar[bool] = False
+    """Whether replies of this format name the input's size before the provider has said it."""
     keep_alive: ClassVar[bytes] = b""
     """What a silent stream may say without saying anything; empty where clients can't take it."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from router.errors import Untranslatable
+from router.wire.amend import without_sealed
 from router.wire.codec import Codec, ReplyFacts
 from router.wire.conversation import SETTING_NAMES
 from router.wire.encoding import Asked, ReplyEncoder
@@ -38,6 +39,8 @@ class Translation:
         self.traits = traits
         losses = Losses()
         conversation = source.parse(view, losses)
+        if not traits.replays_sealed:
+            conversation = without_sealed(conversation)
         rendered = target.render(conversation, traits, losses)
         self.losses = tuple(_in_words_of(source, loss) for loss in losses.found)
         if losses.refused and not allow_losses:

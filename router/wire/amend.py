@@ -1,0 +1,94 @@
+"""Learning from a target's refusal: what it said it doesn't take is left out, once more tried, and remembered.
+
+Flags are never complete: compatible servers differ by version, and a model may be newer than our table. So where a
+provider answers a translated request with "unsupported parameter" and the like, the flags that made us send it are
+changed. Only what our own renderers add or choose is looked for; a fault of the client's stays the client's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from router.wire.conversation import Conversation, OpaqueState, Part, Text, Thought, ToolCall, Turn
+from router.wire.traits import Traits
+
+_REFUSAL: Final = re.compile(
+    r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|not allowed|deprecated|invalid|"
+    r"does not support|doesn't support|extra inputs|cannot be used|can't be used|not available|must be verified",
+    re.IGNORECASE,
+)
+_SEALED: Final = re.compile(
+    r"invalid_encrypted_content|encrypted content|invalid.{0,20}signature|signature.{0,40}(invalid|not valid|required)|"
+    r"bound to a different conversation|thought_?signature",
+    re.IGNORECASE,
+)
+
+
+def _swapped_limit(traits: Traits) -> Traits:
+    other = "max_tokens" if traits.max_tokens_field == "max_completion_tokens" else "max_completion_tokens"
+    return msgspec.structs.replace(traits, max_tokens_field=other)
+
+
+def _with(**changes: object) -> Callable[[Traits], Traits]:
+    return lambda traits: msgspec.structs.replace(traits, **changes)
+
+
+_AMENDMENTS: Final[Mapping[str, Callable[[Traits], Traits]]] = {
+    "reasoning.summary": _with(summaries=False),
+    "reasoning summaries": _with(summaries=False),
+    "reasoning.encrypted_content": _with(encrypted_reasoning=False),
+    "stream_options": _with(stream_usage="never"),
+    "parallel_tool_calls": _with(parallel_tools=False),
+    "reasoning_effort": _with(reasoning_in=frozenset()),
+    "enable_thinking": _with(reasoning_in=frozenset()),
+    "output_config": _with(reasoning_in=frozenset()),
+    "reasoning": _with(reasoning_in=frozenset()),
+    "thinking": _with(reasoning_in=frozenset()),
+    "temperature": _with(sampling="refused"),
+    "top_p": _with(sampling="refused"),
+    "top_k": _with(sampling="refused"),
+    "stop_sequences": _with(stops=False),
+    "'stop'": _with(stops=False),
+    "max_completion_tokens": _swapped_limit,
+    "max_tokens": _swapped_limit,
+    "cache_control": _with(cache_hints="none"),
+    "prompt_cache": _with(cache_hints="none"),
+    "developer": _with(system_role="system"),
+    "'strict'": _with(strict_schemas="no"),
+}
+"""What a refusal names, and what is changed then; the first that occurs counts, longer names before their parts."""
+
+
+def amended(traits: Traits, message: str) -> Traits | None:
+    """The flags with what the target refused taken out; ``None`` where its message says nothing that we can change."""
+    if traits.replays_sealed and _SEALED.search(message):
+        return msgspec.structs.replace(traits, replays_sealed=False)
+    if not _REFUSAL.search(message):
+        return None
+    for word, change in _AMENDMENTS.items():
+        if word in message:
+            changed = change(traits)
+            return changed if changed != traits else None
+    return None
+
+
+def without_sealed(conversation: Conversation) -> Conversation:
+    """The conversation without any sealed reasoning of earlier turns, after a target has refused it."""
+    return msgspec.structs.replace(conversation, turns=tuple(map(_unsealed, conversation.turns)))
+
+
+def _unsealed(turn: Turn) -> Turn:
+    return Turn(turn.role, tuple(_part(part) for part in turn.parts), turn.place)
+
+
+def _part(part: Part) -> Part:
+    if isinstance(part, Thought):
+        # What could be read stays, marked as nobody's: only targets that want reasoning as text are told it.
+        return Thought(part.text, OpaqueState("visible", "", ""))
+    if isinstance(part, Text | ToolCall) and part.state is not None:
+        return msgspec.structs.replace(part, state=None)
+    return part
