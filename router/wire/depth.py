@@ -14,6 +14,7 @@ from router.wire.loss import Losses
 from router.wire.traits import Effort, Traits
 
 RISING: Final[tuple[Effort, ...]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+LEAST_BUDGET: Final = 1024
 _BUDGETS: Final[Mapping[str, int]] = {
     "minimal": 1024,
     "low": 1024,
@@ -45,22 +46,26 @@ def effort_of(depth: Depth) -> Effort | None:
 
 
 def budget_of(depth: Depth, *, below: int | None = None) -> int | None:
-    """The budget asked for in tokens, at least 1,024 and less than ``below``; ``None`` where left to the model."""
+    """The budget asked for in tokens, at least 1,024 and less than ``below``; ``None`` where it is left to the model,
+    where thinking is off, and where no budget fits below."""
     tokens = depth.budget if depth.budget is not None else _BUDGETS.get(effort_of(depth) or "")
-    if tokens is None:
+    if tokens is None or depth.on is False or (below is not None and below <= LEAST_BUDGET):
         return None
-    return max(1024, tokens if below is None else min(tokens, below - 1))
+    return max(LEAST_BUDGET, tokens if below is None else min(tokens, below - 1))
 
 
 def known_effort(depth: Depth, traits: Traits, losses: Losses) -> Effort | None:
-    """The nearest word that the model knows, not above the one asked for; ``None``: nothing is to be said."""
+    """The nearest word that the model knows, not above the one asked for; ``None``: nothing is to be said.
+
+    Where that leaves nothing, it is the least that the model knows. What was asked for with ``low`` or more stays on.
+    """
     asked = effort_of(depth)
     if asked is None or asked in traits.efforts:
         return asked
-    if asked == "none" and not traits.thinking_off:
-        losses.drop("depth", "this model always thinks")
-    below = [word for word in traits.efforts if RISING.index(word) <= RISING.index(asked)]
-    chosen = below[-1] if below else (traits.efforts[0] if traits.efforts else None)
-    if asked != "none":
-        losses.drop("depth", f"effort {asked} is not known here" + (f", {chosen} is asked for" if chosen else ""))
+    rank = RISING.index(asked)
+    thinking = [word for word in traits.efforts if word != "none"]
+    below = [word for word in (traits.efforts if asked == "minimal" else thinking) if RISING.index(word) <= rank]
+    chosen = below[-1] if below else next(iter(thinking), None)
+    why = "thinking can't be switched off here" if asked == "none" else f"effort {asked} is not known here"
+    losses.drop("depth", why + (f", {chosen} is asked for" if chosen else ""))
     return chosen

@@ -27,6 +27,7 @@ class Losses:
     """The losses of one translation, in the order in which they were met."""
 
     found: list[Loss] = field(default_factory=list)
+    _known: set[Loss] = field(default_factory=set, repr=False, compare=False)
 
     def drop(self, name: str, why: str) -> None:
         """A hint is left out."""
@@ -42,5 +43,6 @@ class Losses:
         return [loss for loss in self.found if loss.refused]
 
     def _add(self, loss: Loss) -> None:
-        if loss not in self.found:
+        if loss not in self._known:
+            self._known.add(loss)
             self.found.append(loss)

@@ -45,6 +45,10 @@ class ToolTable:
                 if isinstance(part, ToolCall):
                     self._learn(part.name, part.namespace, part.custom)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether the target knows a tool of this name, by offer or from the history."""
+        return name in self._known
+
     def name(self, name: str, namespace: str | None = None) -> str:
         """What the target calls a tool of the client."""
         return self._names.get((namespace, name)) or legal(name, namespace, self._limit)
@@ -74,8 +78,8 @@ class ToolTable:
         if (namespace, name) in self._names:
             return
         shown = legal(name, namespace, self._limit)
-        if shown in self._known:  # two names that become one
-            shown = _shortened(f"{namespace or ''}{_JOINT}{name}", shown, self._limit)
+        while shown in self._known:  # two names that become one
+            shown = _shortened(f"{shown}{namespace or ''}{_JOINT}{name}", shown, self._limit)
         self._names[namespace, name] = shown
         self._known[shown] = Known(name, namespace, custom, self.wraps(custom))
 
