@@ -23,7 +23,9 @@ SCHEMA: Final[dict[str, Any]] = {
 
 _OPENING: Final = re.compile(r'\s*\{\s*"' + FIELD + r'"\s*:\s*"')
 _OPENING_SO_FAR: Final = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?\Z')
+_LONGEST_OPENING: Final = 100
 _STOP: Final = re.compile(r'["\\]')
+_HEX: Final = re.compile(r"[0-9a-fA-F]{4}")
 _ESCAPES: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -58,6 +60,7 @@ class InputReader:
 
     def __init__(self) -> None:
         self._raw = ""  # everything, until the opening was seen
+        self._other: list[str] = []  # everything, of arguments of another shape
         self._rest = ""  # a cut escape
         self._high = ""  # the first half of a surrogate pair
         self._state = "opening"
@@ -67,22 +70,24 @@ class InputReader:
         if self._state == "opening":
             self._raw += fragment
             opening = _OPENING.match(self._raw)
-            if opening is None:
-                if not _OPENING_SO_FAR.match(self._raw):
+            if opening is None or opening.end() > _LONGEST_OPENING:
+                if len(self._raw) > _LONGEST_OPENING or not _OPENING_SO_FAR.match(self._raw):
                     self._state = "other"
+                    self._other.append(self._raw)
                 return ""
             self._state = "text"
-            fragment, self._raw = self._raw[opening.end() :], ""
-        if self._state == "other":
-            self._raw += fragment
+            fragment = self._raw[opening.end() :]
+        elif self._state == "other":
+            self._other.append(fragment)
         return self._text(fragment) if self._state == "text" else ""
 
     def finish(self) -> str:
         """What is left at the end of the arguments."""
-        left, self._raw = self._raw, ""
-        if self._state == "text" and self._high:
-            left, self._high = "\ufffd", ""
-        return left if self._state != "opening" or left.strip() not in ("", "{}") else ""
+        if self._state == "other":
+            return "".join(self._other)
+        if self._state == "opening":
+            return "" if self._raw.strip() in ("", "{}") else self._raw
+        return self._pair("")
 
     def _text(self, fragment: str) -> str:
         source = self._rest + fragment
@@ -110,11 +115,8 @@ class InputReader:
     def _escape(self, escape: str) -> str:
         if escape[1] != "u":
             return self._pair("") + _ESCAPES.get(escape[1], escape)
-        try:
-            char = chr(int(f"0x{escape[2:]}", 0))
-        except ValueError:
-            return self._pair("") + escape
-        return self._pair(char)
+        digits = escape[2:]
+        return self._pair(chr(int(digits, 16))) if _HEX.fullmatch(digits) else self._pair("") + escape
 
     def _pair(self, char: str) -> str:
         """A character behind a waiting half of a surrogate pair; a half that stays alone becomes U+FFFD."""

@@ -8,6 +8,7 @@ so that the beginning of a conversation stays the same bytes from turn to turn.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,10 +33,10 @@ NO_RESULT = "No result: the call was not carried out."
 
 def settled(conversation: Conversation, traits: Traits, losses: Losses) -> list[Turn]:
     """The turns for a target: alternating, system turns aside; each call followed by its result at the beginning of the
-    user's next turn, in the order of the calls; no empty text; ids on all calls."""
+    user's next turn, in the order of the calls; no empty text; an id of its own for each call."""
     turns = [turn for turn in map(_without_empty, conversation.turns) if turn.parts]
-    turns = list(_joined(_with_ids(_systems_placed(turns, traits))))
-    turns = list(_joined(_paired(turns)))
+    turns = list(_joined(_systems_placed(turns, traits)))
+    turns = list(_joined(_paired(_with_ids(turns))))
     if turns and turns[-1].role == "assistant" and not traits.prefill:
         losses.refuse(turns[-1].place, "this model doesn't continue a message of the assistant's")
         turns.pop()
@@ -61,8 +62,14 @@ def media_of(result: ToolResult) -> list[Image | Document]:
 
 
 def _without_empty(turn: Turn) -> Turn:
-    kept = tuple(part for part in turn.parts if not _is_empty(part))
-    return turn if len(kept) == len(turn.parts) else Turn(turn.role, kept, turn.place)
+    return Turn(turn.role, tuple(_emptied(part) for part in turn.parts if not _is_empty(part)), turn.place)
+
+
+def _emptied(part: Part) -> Part:
+    """The same; a result without its empty texts."""
+    if not isinstance(part, ToolResult) or not any(map(_is_empty, part.content)):
+        return part
+    return msgspec.structs.replace(part, content=tuple(inner for inner in part.content if not _is_empty(inner)))
 
 
 def _is_empty(part: Part) -> bool:
@@ -93,8 +100,7 @@ def _systems_placed(turns: list[Turn], traits: Traits) -> Iterator[Turn]:
             if traits.mid_system:
                 waiting.append(turn)
             else:
-                tagged = f"<system>\n{text_of(turn.parts)}\n</system>"
-                yield Turn("user", (Text(tagged),), turn.place)
+                yield Turn("user", _tagged(turn.parts), turn.place)
             continue
         if turn.role == "assistant":
             yield from waiting
@@ -103,32 +109,64 @@ def _systems_placed(turns: list[Turn], traits: Traits) -> Iterator[Turn]:
     yield from waiting
 
 
+def _tagged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    texts = [part for part in parts if isinstance(part, Text)]
+    cache = next((text.cache for text in reversed(texts) if text.cache is not None), None)
+    others = [part for part in parts if not isinstance(part, Text)]
+    return (Text(f"<system>\n{text_of(texts)}\n</system>", cache=cache), *others)
+
+
+class _Unanswered(NamedTuple):
+    """A call that has no result yet: the id that the client knows it by, perhaps empty, and the call as it became."""
+
+    known_as: str
+    call: ToolCall
+
+
 def _with_ids(turns: Iterable[Turn]) -> Iterator[Turn]:
-    """Ids for calls that have none, and for their results: by name and order."""
+    """An id of its own for every call, and the same for its result.
+
+    Clients may lack ids, and some providers give the same one again in a later turn; strict ones refuse both.
+    """
     position = 0
-    unanswered: list[ToolCall] = []
+    used: set[str] = set()
+    names: dict[str, str] = {}
+    unanswered: list[_Unanswered] = []
     for turn in turns:
-        parts: list[Part] = []
         if turn.role == "assistant":
             unanswered = []
+        asked_for = {part.id for part in turn.parts if isinstance(part, ToolResult)}
+        parts: list[Part] = []
         for part in turn.parts:
             if isinstance(part, ToolCall):
                 position += 1
-                if not part.id:
+                names[part.id] = part.name
+                known_as = part.id
+                if not part.id or part.id in used:
                     made = invented_id("call_", position, part.name, part.arguments)
                     part = msgspec.structs.replace(part, id=made)
-                unanswered.append(part)
+                used.add(part.id)
+                unanswered.append(_Unanswered(known_as, part))
             elif isinstance(part, ToolResult):
-                call = next((call for call in unanswered if _answers(part, call)), None)
-                if call is not None:
-                    unanswered.remove(call)
-                    part = msgspec.structs.replace(part, id=call.id, name=part.name or call.name)
+                waiting = _answered_by(part, unanswered, asked_for)
+                if waiting is not None:
+                    unanswered.remove(waiting)
+                    part = msgspec.structs.replace(part, id=waiting.call.id)
+                part = msgspec.structs.replace(part, name=part.name or names.get(part.id))
             parts.append(part)
         yield Turn(turn.role, tuple(parts), turn.place)
 
 
-def _answers(result: ToolResult, call: ToolCall) -> bool:
-    return result.id == call.id if result.id else result.name in (None, call.name)
+def _answered_by(result: ToolResult, unanswered: list[_Unanswered], asked_for: set[str]) -> _Unanswered | None:
+    """The call that a result belongs to: by its id; where one side has none, by name and order."""
+    for waiting in unanswered:
+        if result.id and result.id == waiting.known_as:
+            return waiting
+    for waiting in unanswered:
+        free = not waiting.known_as or (not result.id and waiting.known_as not in asked_for)
+        if free and result.name in (None, waiting.call.name):
+            return waiting
+    return None
 
 
 def _paired(turns: Iterable[Turn]) -> Iterator[Turn]:

@@ -38,7 +38,7 @@ def wrap(state: OpaqueState) -> str:
     """The text for a client's opaque slot. A state without an owner is native and stays as it is."""
     if state.owner is None:
         return state.value
-    sealed = _Sealed(state.kind, state.owner, state.id, _digest(state.value), state.value)
+    sealed = _Sealed(state.kind, state.owner, state.id, _digest(state), state.value)
     return TAG + base64.urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
 
 
@@ -50,11 +50,10 @@ def unwrap(text: str) -> OpaqueState | None:
     coded = text[len(TAG) :]
     try:
         sealed = _sealed.decode(base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)))
-        if sealed.digest != _digest(sealed.value):
-            return None
-        return msgspec.convert(
+        state = msgspec.convert(
             {"kind": sealed.kind, "value": sealed.value, "owner": sealed.owner, "id": sealed.id}, OpaqueState
         )
+        return state if sealed.digest == _digest(state) else None
     except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError):
         return None
 
@@ -75,5 +74,5 @@ def invented_id(prefix: str, *of: object) -> str:
     return f"{prefix}{INVENTED}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
 
 
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+def _digest(state: OpaqueState) -> str:
+    return hashlib.sha256(msgspec.json.encode([state.kind, state.owner, state.id, state.value])).hexdigest()[:12]
