@@ -7,8 +7,10 @@ so that the beginning of a conversation stays the same bytes from turn to turn.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import groupby
 
 import msgspec
 
@@ -80,16 +82,9 @@ def _is_empty(part: Part) -> bool:
 
 def _joined(turns: Iterable[Turn]) -> Iterator[Turn]:
     """Neighbours of one role as one turn."""
-    held: Turn | None = None
-    for turn in turns:
-        if held is not None and held.role == turn.role:
-            held = Turn(held.role, held.parts + turn.parts, held.place)
-            continue
-        if held is not None:
-            yield held
-        held = turn
-    if held is not None:
-        yield held
+    for role, same in groupby(turns, key=lambda turn: turn.role):
+        first, *others = same
+        yield Turn(role, (*first.parts, *(part for turn in others for part in turn.parts)), first.place)
 
 
 def _systems_placed(turns: list[Turn], traits: Traits) -> Iterator[Turn]:
@@ -116,11 +111,44 @@ def _tagged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     return (Text(f"<system>\n{text_of(texts)}\n</system>", cache=cache), *others)
 
 
-class _Unanswered(NamedTuple):
-    """A call that has no result yet: the id that the client knows it by, perhaps empty, and the call as it became."""
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A call without its result: the id that the client knows it by, perhaps empty, and the call as it became."""
 
     known_as: str
     call: ToolCall
+    answered: bool = False
+
+
+class _Unanswered:
+    """The calls of one turn, to be found by the results of the next."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, deque[_Waiting]] = {}
+        self._without_id: dict[str | None, deque[_Waiting]] = {}  # by name, and under None all of them
+        self._all: dict[str | None, deque[_Waiting]] = {}  # likewise
+
+    def add(self, known_as: str, call: ToolCall) -> None:
+        waiting = _Waiting(known_as, call)
+        if known_as:
+            self._by_id.setdefault(known_as, deque()).append(waiting)
+        for table in (self._all,) if known_as else (self._all, self._without_id):
+            for name in (None, call.name):
+                table.setdefault(name, deque()).append(waiting)
+
+    def take(self, result: ToolResult, asked_for: set[str]) -> ToolCall | None:
+        """The call that a result belongs to: by its id; where one side has none, by name and order.
+
+        ``asked_for`` holds the ids that results of the same turn name: none of those calls is free to be guessed.
+        """
+        places = (self._by_id.get(result.id), self._without_id.get(result.name))
+        for queue in places if result.id else (self._all.get(result.name),):
+            while queue:
+                waiting = queue.popleft()
+                if not waiting.answered and (result.id or waiting.known_as not in asked_for):
+                    waiting.answered = True
+                    return waiting.call
+        return None
 
 
 def _with_ids(turns: Iterable[Turn]) -> Iterator[Turn]:
@@ -131,42 +159,31 @@ def _with_ids(turns: Iterable[Turn]) -> Iterator[Turn]:
     position = 0
     used: set[str] = set()
     names: dict[str, str] = {}
-    unanswered: list[_Unanswered] = []
+    unanswered = _Unanswered()
     for turn in turns:
         if turn.role == "assistant":
-            unanswered = []
-        asked_for = {part.id for part in turn.parts if isinstance(part, ToolResult)}
+            unanswered = _Unanswered()
+        asked_for = {part.id for part in turn.parts if isinstance(part, ToolResult) and part.id}
         parts: list[Part] = []
         for part in turn.parts:
             if isinstance(part, ToolCall):
                 position += 1
-                names[part.id] = part.name
                 known_as = part.id
-                if not part.id or part.id in used:
+                if not known_as or known_as in used:
                     made = invented_id("call_", position, part.name, part.arguments)
                     part = msgspec.structs.replace(part, id=made)
                 used.add(part.id)
-                unanswered.append(_Unanswered(known_as, part))
+                if known_as:
+                    names[known_as] = part.name
+                unanswered.add(known_as, part)
             elif isinstance(part, ToolResult):
-                waiting = _answered_by(part, unanswered, asked_for)
-                if waiting is not None:
-                    unanswered.remove(waiting)
-                    part = msgspec.structs.replace(part, id=waiting.call.id)
-                part = msgspec.structs.replace(part, name=part.name or names.get(part.id))
+                call = unanswered.take(part, asked_for)
+                if call is not None:
+                    part = msgspec.structs.replace(part, id=call.id)
+                elif part.name is None:
+                    part = msgspec.structs.replace(part, name=names.get(part.id))
             parts.append(part)
         yield Turn(turn.role, tuple(parts), turn.place)
-
-
-def _answered_by(result: ToolResult, unanswered: list[_Unanswered], asked_for: set[str]) -> _Unanswered | None:
-    """The call that a result belongs to: by its id; where one side has none, by name and order."""
-    for waiting in unanswered:
-        if result.id and result.id == waiting.known_as:
-            return waiting
-    for waiting in unanswered:
-        free = not waiting.known_as or (not result.id and waiting.known_as not in asked_for)
-        if free and result.name in (None, waiting.call.name):
-            return waiting
-    return None
 
 
 def _paired(turns: Iterable[Turn]) -> Iterator[Turn]:
@@ -188,17 +205,21 @@ def _paired(turns: Iterable[Turn]) -> Iterator[Turn]:
 
 
 def _answering(turn: Turn, calls: list[ToolCall]) -> Turn:
-    results = [part for part in turn.parts if isinstance(part, ToolResult)]
-    others = [part for part in turn.parts if not isinstance(part, ToolResult)]
-    answers: list[Part] = []
+    answers: dict[str, ToolResult] = {}
+    lonely: list[ToolResult] = []
+    asked = {call.id for call in calls}
+    for part in turn.parts:
+        if isinstance(part, ToolResult):
+            if part.id in asked and part.id not in answers:
+                answers[part.id] = part
+            else:
+                lonely.append(part)
+    parts: list[Part] = []
     for call in calls:
-        found = next((result for result in results if result.id == call.id), None)
-        if found is None:
-            found = ToolResult(call.id, (Text(NO_RESULT),), is_error=True)
-        else:
-            results.remove(found)
-        answers.append(msgspec.structs.replace(found, name=call.name, custom=call.custom))
-    for lonely in results:
-        answers.append(Text(f"[Result of {lonely.name or 'a tool'}]\n{result_text(lonely)}"))
-        answers.extend(media_of(lonely))
-    return Turn(turn.role, (*answers, *others), turn.place)
+        found = answers.get(call.id) or ToolResult(call.id, (Text(NO_RESULT),), is_error=True)
+        parts.append(msgspec.structs.replace(found, name=call.name, custom=call.custom))
+    for result in lonely:
+        parts.append(Text(f"[Result of {result.name or 'a tool'}]\n{result_text(result)}"))
+        parts.extend(media_of(result))
+    parts.extend(part for part in turn.parts if not isinstance(part, ToolResult))
+    return Turn(turn.role, tuple(parts), turn.place)
