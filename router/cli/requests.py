@@ -206,6 +206,7 @@ def show(places: Places, request_id: str, as_json: bool) -> None:
                 Column("CALL"),
                 Column("ROLE", text=True),
                 Column("TARGET", text=True),
+                Column("FORMAT", text=True),
                 Column("STATUS", text=True),
                 Column("TOKENS"),
                 Column("COST"),
@@ -231,6 +232,8 @@ def _fields(request: PastRequest) -> Iterator[tuple[str, str]]:
     yield "Asked for", f"{request.requested_model} ({request.api}{', stream' if request.stream else ''})"
     if request.provider:
         yield "Served by", f"{request.provider}/{request.model}"
+    if request.dropped:
+        yield "Left out", f"{request.dropped} (the provider's wire format has no place for it)"
     ended = " ".join(str(part) for part in (request.outcome or "running", request.status, request.error_class) if part)
     yield "Outcome", ended
     yield "Tokens", _tokens(request)
@@ -273,6 +276,7 @@ def _attempt_cells(attempt: PastAttempt) -> list[str]:
         str(attempt.number),
         attempt.role,
         f"{attempt.provider}/{attempt.model}",
+        attempt.api or "-",
         " ".join(ended) or attempt.state,
         f"{_count(sum(known) if known else None)} / {_count(attempt.output)}",
         output.small_money(attempt.cost_nano_usd),

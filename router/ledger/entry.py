@@ -51,6 +51,7 @@ class AttemptRecord:
     model: str
     key_name: str | None
     time_ms: int
+    api: str = ""  # the wire format spoken with the provider
     status: int | None = None
     error_class: str | None = None
     maybe_billed: bool = False
@@ -82,3 +83,4 @@ class Settlement:
     attempts: int = 0
     provider: str | None = None
     model: str | None = None
+    dropped: str | None = None  # what translation left out, by the client's names, separated by commas

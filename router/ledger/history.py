@@ -51,6 +51,7 @@ class PastRequest:
     duration_ms: float | None
     attempts: int
     facts: str | None
+    dropped: str | None
 
     @property
     def failed(self) -> bool:
@@ -93,6 +94,7 @@ class PastAttempt:
     price_source: str | None
     usage_raw: str | None
     response_id: str | None
+    api: str | None
 
 
 class PastKey(NamedTuple):

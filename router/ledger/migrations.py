@@ -157,4 +157,8 @@ MIGRATIONS: tuple[str, ...] = (
         port           INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE requests ADD COLUMN dropped TEXT;   -- what translation left out, by the client's names
+    ALTER TABLE attempts ADD COLUMN api TEXT;       -- the wire format spoken with the provider
+    """,
 )

@@ -27,19 +27,19 @@ _SETTLE_REQUEST = """
         cache_write = ?, cache_write_1h = ?, output = ?, reasoning = ?, usage_estimated = ?, cost_nano_usd = ?,
         list_nano_usd = ?, price_source = ?, first_byte_ms = ?, duration_ms = ?, attempts = ?,
         provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
-        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation)
+        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation), dropped = ?
     WHERE id = ? AND state = 'open'
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
 """
 _INSERT_ATTEMPT = """
-    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
+    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, state)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
 """
 _SETTLE_ATTEMPT = """
-    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, state, status, error_class,
+    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, state, status, error_class,
         maybe_billed, first_byte_ms, duration_ms, input, cache_read, cache_write, cache_write_1h, output, reasoning,
         cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (request_id, number) DO UPDATE SET state = 'settled', status = excluded.status,
         error_class = excluded.error_class, maybe_billed = excluded.maybe_billed,
         first_byte_ms = excluded.first_byte_ms, duration_ms = excluded.duration_ms, input = excluded.input,
@@ -176,7 +176,7 @@ def _begin(connection: sqlite3.Connection, record: Begin) -> None:
     a = record.attempt
     if a is not None:
         connection.execute(
-            _INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms)
+            _INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.api)
         )
 
 
@@ -191,7 +191,8 @@ def _settle(
         connection.execute(
             _SETTLE_ATTEMPT,
             (
-                *(a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.status, a.error_class),
+                *(a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.api),
+                *(a.status, a.error_class),
                 *(a.maybe_billed, a.first_byte_ms, a.duration_ms, *_counts(a.usage)),
                 *(a.cost_nano_usd, a.list_nano_usd, a.price_source, a.usage_raw, a.response_id),
             ),
@@ -203,7 +204,7 @@ def _settle(
         (
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, *found, s.id),
+            *(s.provider, s.model, *found, s.dropped, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already

@@ -62,7 +62,6 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("routing", "fallthrough"), _among(False)),
     Inactive(("routing", "sticky"), _among("off")),
     Inactive(("routing", "openrouter")),
-    Inactive(("routing", "on-loss"), _among("refuse")),
     Inactive(("routing", "on-disconnect"), _among("cancel")),
     Inactive(("retry",), instead="each request is tried once"),
     Inactive(("breaker",)),

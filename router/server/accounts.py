@@ -33,6 +33,7 @@ class Account:
     def __init__(self, services: Services, tenant: Tenant, profile: Profile) -> None:
         self.intent: Intent | None = None
         self.attempt: AttemptRecord | None = None
+        self.dropped: str | None = None  # what translation left out
         self.settled = False
         self.reply = ReplyFacts()
         self.first_byte_ms: float | None = None
@@ -41,6 +42,7 @@ class Account:
         self._tenant = tenant
         self._profile = profile
         self._provider: Provider | None = None
+        self._concluded: list[AttemptRecord] = []  # earlier calls of this request
         self._started = time.monotonic()
         self._called = self._started
         self._annotation: Annotate | None = None
@@ -68,6 +70,20 @@ class Account:
             self.attempt = None  # no call is made
             raise Unavailable("the ledger can't be written, and this profile serves nothing unrecorded")
         self._called = time.monotonic()
+
+    @property
+    def calls(self) -> int:
+        """Calls begun so far."""
+        return len(self._concluded) + (self.attempt is not None)
+
+    def conclude(self, error_class: str) -> None:
+        """The call has failed without costing anything, and another one follows."""
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.error_class = error_class
+            attempt.duration_ms = self.since_call_s * 1000
+            attempt.cost_nano_usd = attempt.list_nano_usd = 0
+            self._concluded.append(attempt)
 
     @property
     def since_call_s(self) -> float:
@@ -111,7 +127,10 @@ class Account:
     def _put(self, record: Settle) -> asyncio.Future[bool]:
         assert self.intent is not None
         committed = self._services.ledger.put(record, patience_s=SETTLE_WAIT_S)
-        self._tenant.note(self.intent, record.settlement, response_id=self.reply.response_id)
+        own_id = (
+            self.intent.api == "openai-responses" and self.attempt is not None and self.attempt.api == self.intent.api
+        )
+        self._tenant.note(record.settlement, response_id=self.reply.response_id if own_id else None)
         if is_logged(record.settlement.outcome, self._profile.log_level):
             self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
         return committed
@@ -129,14 +148,16 @@ class Account:
             self._error_class,
             first_byte_ms=self.first_byte_ms,
             duration_ms=(now - self._started) * 1000,
+            attempts=self.calls,
+            dropped=self.dropped,
         )
         if attempt is None or self._provider is None:
-            return Settle(settlement, (), self._annotation)
+            return Settle(settlement, tuple(self._concluded), self._annotation)
         attempt.error_class = self._error_class
         attempt.duration_ms = (now - self._called) * 1000
         attempt.first_byte_ms = self.first_byte_ms
         attempt.usage, attempt.usage_raw = self.reply.usage, self.reply.usage_raw
-        attempt.response_id = self.reply.response_id if intent.api == "openai-responses" else None
+        attempt.response_id = self.reply.response_id if attempt.api == "openai-responses" else None
         attempt.maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
         refused = (
             attempt.usage is None and not attempt.maybe_billed and self._outcome in ("client-error", "upstream-error")
@@ -156,5 +177,4 @@ class Account:
         settlement.cost_nano_usd, settlement.list_nano_usd = attempt.cost_nano_usd, attempt.list_nano_usd
         settlement.price_source = attempt.price_source
         settlement.provider, settlement.model = attempt.provider, attempt.model
-        settlement.attempts = 1
-        return Settle(settlement, (attempt,), self._annotation)
+        return Settle(settlement, (*self._concluded, attempt), self._annotation)

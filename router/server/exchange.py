@@ -5,9 +5,10 @@
     read        the body, as raw top-level fields
     decide      facts in, candidates out: the same ``decide`` that `router explain` calls
     record      the rows of the request and its call are committed before a provider is called (``accounts.py``)
-    attempt     the call; an error here can still become an ordinary error reply
+    attempt     the call, in the client's wire format or translated into the provider's (``ways.py``); an error here can
+                still become an ordinary error reply
     commit      the reply to the client starts: the line nobody crosses twice
-    relay       bytes unchanged; a tap reads usage from a copy (``relay.py``)
+    relay       bytes as they come, or translated event by event; a tap reads usage on the side (``relay.py``)
     settle      the cost is committed before the end of the answer goes out; ``finally`` settles whatever is left
 
 An exchange is the only thing that changes while a request is served, and it changes only here.
@@ -17,19 +18,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from router.errors import BadRequest, CredentialMissing, NoCredential, Refused, Unavailable, UpstreamError
+from router.errors import (
+    BadRequest,
+    CredentialMissing,
+    FormatUnsupported,
+    NoCredential,
+    Refused,
+    Unavailable,
+    Untranslatable,
+    UpstreamError,
+)
 from router.health import classes
 from router.ledger.entry import AttemptRecord, Intent, Kind, Outcome
 from router.ledger.writing import Annotate
 from router.providers.addresses import auth_headers, endpoint_url
 from router.providers.provider import Provider
-from router.routing.candidates import first_candidate
+from router.providers.traits import preferred_format, traits_for
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.rules import RouteDecision, Target, decide
 from router.server import replies
@@ -42,11 +51,11 @@ from router.server.pricing import is_subscription_login
 from router.server.relay import StreamRelay
 from router.server.services import DRAINING, Services, new_request_id, now_ms
 from router.server.tenant import Tenant
+from router.server.ways import Going, PassThrough, Translated, Way
 from router.upstream.client import Call, UpstreamReply
-from router.upstream.headers import passed_through_credential, reply_headers, request_headers
+from router.upstream.headers import passed_through_credential
 from router.wire.body import Body
-from router.wire.codec import Codec, StreamTap
-from router.wire.echo import EchoTap, renamed
+from router.wire.codec import Codec
 from router.wire.formats import CODECS
 from router.wire.request import Api, RequestView
 
@@ -78,6 +87,7 @@ class Exchange:
     """One request to a profile. ``await run()`` gives the reply; whatever happens, exactly one row is settled."""
 
     kind: Kind = "generate"
+    translated: type[Translated] = Translated
 
     def __init__(
         self, services: Services, tenant: Tenant, endpoint: Endpoint, admitted: Admitted, request: web.BaseRequest
@@ -97,7 +107,7 @@ class Exchange:
         self.facts: RequestFacts | None = None
         self.chosen: Chosen | None = None
         self.reply: UpstreamReply | None = None
-        self.echoed = ""  # the model to name in the reply instead of the one that answered
+        self.way: Way | None = None
         self._task = asyncio.current_task()
         self._cut = False
         self._committed = False  # whether a stream to the client has started
@@ -142,7 +152,7 @@ class Exchange:
         except CountNeeded:
             facts.may_count = True
             decision = await asyncio.to_thread(decide, routes, facts, script=script, catalog=tenant.catalog)
-        return self.choose(decision)
+        return self.choose(self.following_up(view, decision))
 
     def choose(self, decision: RouteDecision) -> Chosen:
         """The first candidate is the one that is called."""
@@ -152,45 +162,112 @@ class Exchange:
     async def serve(self, view: RequestView, chosen: Chosen) -> web.StreamResponse:
         """Call the provider, wait for its answer or the first content of it, and pass that on."""
         patience_s = self.patience_s(view, chosen.provider)
-        asked_usage = self.asks_usage(view, chosen)
+        way = self.way = self.way_to(view, chosen)
         streamed = view.stream
-        if self.profile.echo_model == "requested":
-            self.echoed = _text(view, "model")
+        payload = b""
         try:
             async with asyncio.timeout(patience_s):
-                reply = self.reply = await self.send(view, chosen)
+                reply = self.reply = await self.send(way, view, chosen)
+                if not reply.ok:
+                    payload = await reply.read(ERROR_CAP)
+                    if (other := way.amended(payload, reply.status)) is not None:
+                        way, reply, payload = await self.send_again(other, view, chosen)
+                estimating = self.estimating(way, view, chosen) if reply.ok else None
                 del view
+                way.forget()
                 self.annotate()  # while the provider works; the body is held no longer than that takes
-                if reply.ok and streamed and self.streams(reply):
-                    tap = self.tap(reply, hide_usage=asked_usage)
-                    relay = StreamRelay(reply, tap, idle_s=self.silence_s(chosen.provider))
+                if estimating is not None:
+                    way.estimated(await estimating)
+                relay = None
+                if reply.ok and streamed and way.streams(reply):
+                    relay = StreamRelay(
+                        reply, way.tap(reply), idle_s=self.silence_s(chosen.provider), keep_alive=way.keep_alive
+                    )
                     await relay.open()
-                else:
-                    payload = await reply.read(REPLY_CAP if reply.ok else ERROR_CAP)
-                    relay = None
+                elif reply.ok:
+                    payload = await reply.read(REPLY_CAP)
         except TimeoutError as error:
             raise UpstreamError(
                 f"no answer within {patience_s:g} s", error_class=classes.TIMEOUT, maybe_billed=True
             ) from error
         self.account.mark_first_byte()
         if relay is not None:
-            return await self.relay_stream(reply, relay)
+            return await self.relay_stream(way, reply, relay)
         if not reply.ok:
-            return await self.relay_error(reply, payload)
-        return await self.relay_whole(reply, payload)
+            return await self.relay_error(way, reply, payload)
+        return await self.relay_whole(way, reply, payload)
 
-    async def send(self, view: RequestView, chosen: Chosen) -> UpstreamReply:
+    def way_to(self, view: RequestView, chosen: Chosen) -> Way:
+        """Pass the request through where the provider speaks the client's format, else translate it."""
+        provider, model = chosen.provider, chosen.model
+        api = self.format_to(provider, model)
+        traits = traits_for(provider, model, api)
+        going = Going(
+            view=view,
+            provider=provider,
+            model=model,
+            rule=chosen.decision.rule,
+            traits=self.services.learned.get((traits.owner, api), traits),
+            echoed=_text(view, "model") if self.profile.echo_model == "requested" else "",
+            ask_usage=self.profile.ask_usage and self.kind == "generate",
+            allow_losses=self.profile.on_loss == "allow" or self.kind == "count",
+            reply_id=self.id,
+            created=self.time_ms // 1000,
+        )
+        if api == self.api:
+            return PassThrough(self.codec, going)
+        try:
+            return self.translated(self.codec, CODECS[api], going)
+        except Untranslatable as error:
+            raise Untranslatable(f'rule "{chosen.decision.rule.label}": {error}') from error
+
+    def format_to(self, provider: Provider, model: str) -> Api:
+        """The wire format to speak with a provider. Raises FormatUnsupported where there is none."""
+        api = preferred_format(provider, self.api, model)
+        if api is None:
+            raise FormatUnsupported(f"{provider.name} speaks no wire format that this router knows")
+        return api
+
+    async def send(self, way: Way, view: RequestView, chosen: Chosen) -> UpstreamReply:
         """Record the call, make it, and wait for the head of its reply."""
-        first_candidate(chosen.decision, self.api, self.profile.providers)  # refuses a format it doesn't speak
-        credential, key_name = await self.credential(chosen.provider)
+        credential, key_name = await self.credential(chosen.provider, way.api)
         if key_name != "passthrough":
             self._key = next(iter(credential.values()), "").removeprefix("Bearer ").encode()
-        call = self.call(view, chosen, credential)
-        attempt = AttemptRecord(self.id, 1, "primary", chosen.provider.name, chosen.model, key_name, now_ms())
+        call = self.call(way, view, chosen, credential)
+        self.account.dropped = ", ".join(loss.field for loss in way.losses) or None
+        attempt = AttemptRecord(
+            self.id,
+            self.account.calls + 1,
+            "retry" if self.account.calls else "primary",
+            chosen.provider.name,
+            chosen.model,
+            key_name,
+            now_ms(),
+            way.api,
+        )
         await self.account.begin(self.intent(), attempt, chosen.provider)
         reply = await self.services.upstream.send(call)
         attempt.status = reply.status
         return reply
+
+    async def send_again(self, way: Way, view: RequestView, chosen: Chosen) -> tuple[Way, UpstreamReply, bytes]:
+        """Once more, without what the provider said it doesn't take. What was learned is kept for later requests."""
+        assert self.reply is not None
+        self.account.conclude(classes.BAD_REQUEST)
+        self.reply.close()
+        self.way = way
+        reply = self.reply = await self.send(way, view, chosen)
+        payload = b"" if reply.ok else await reply.read(ERROR_CAP)
+        if reply.ok and isinstance(way, Translated) and way.traits.replays_sealed:
+            self.services.learn(way.traits, way.api)
+        return way, reply, payload
+
+    def estimating(self, way: Way, view: RequestView, chosen: Chosen) -> asyncio.Future[int] | None:
+        """The input's size in tokens, being counted in a thread, where the reply has to name it before it is known."""
+        if not way.wants_estimate:
+            return None
+        count = self.services.summaries.estimate_for
+        return asyncio.ensure_future(asyncio.to_thread(count, view, chosen.provider.family, chosen.model))
 
     def annotate(self) -> None:
         """Have the facts of this request written down, once, and let go of its body."""
@@ -224,12 +301,15 @@ class Exchange:
 
     # --- the call -------------------------------------------------------------------------------------------------
 
-    async def credential(self, provider: Provider) -> tuple[Mapping[str, str], str | None]:
+    async def credential(self, provider: Provider, api: Api) -> tuple[Mapping[str, str], str | None]:
         """The headers that authorise the call, and the key's name for the ledger. Raises NoCredential."""
         missing: list[str] = []
         for spec in provider.credentials:
             if spec.kind == "none":
                 break
+            if spec.kind == "passthrough" and api != self.api:
+                missing.append(f"the client's own credential goes no further than {self.api}, which it doesn't speak")
+                continue
             if spec.kind == "passthrough":
                 own = passed_through_credential(self.request.headers, router_key_header=self.admitted.header)
                 if own:
@@ -238,7 +318,7 @@ class Exchange:
                 missing.append("the client sent no credential to pass through")
                 continue
             try:
-                return auth_headers(provider, self.api, await self.tenant.credentials.resolve(spec)), str(spec)
+                return auth_headers(provider, api, await self.tenant.credentials.resolve(spec)), str(spec)
             except CredentialMissing as error:
                 missing.append(str(error))
         else:
@@ -247,18 +327,16 @@ class Exchange:
                 raise NoCredential(f"{rule}no key for provider {provider.name}: {'; '.join(missing)}")
         return {}, None
 
-    def call(self, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
-        """The client's request with the model's name and the declared overrides changed, and nothing else."""
+    def call(self, way: Way, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
+        """The call to the provider, as the way there has it."""
         provider = chosen.provider
-        declared = (provider.headers, chosen.decision.rule.headers)
-        headers = request_headers(self.request.headers, credential=credential, extra=declared)
-        if self.api == "anthropic-messages":
-            headers.setdefault("anthropic-version", "2023-06-01")
+        query = way.query(self.request.raw_path.partition("?")[2], stream=view.stream)
+        url = self.url(way, view, chosen)
         return Call(
             method="POST",
-            url=with_query(self.url(view, chosen), self.request.raw_path.partition("?")[2]),
-            headers=headers,
-            body=self.outgoing_body(view, chosen),
+            url=f"{url}?{query}" if query else url,
+            headers=way.headers(self.request.headers, credential, (provider.headers, chosen.decision.rule.headers)),
+            body=way.body,
             connect_s=provider.timeouts.get("connect", self.profile.timeouts.connect),
             proxy=provider.proxy,
             ca_file=provider.ca_file,
@@ -275,65 +353,38 @@ class Exchange:
         """How long a stream that has begun may be silent."""
         return provider.timeouts.get("idle", self.profile.timeouts.idle)
 
-    def url(self, view: RequestView, chosen: Chosen) -> str:
+    def url(self, way: Way, view: RequestView, chosen: Chosen) -> str:
         """The provider's address for this kind of request."""
-        return endpoint_url(chosen.provider, self.api, model=chosen.model, stream=view.stream)
+        return endpoint_url(chosen.provider, way.api, model=chosen.model, stream=view.stream)
 
-    def outgoing_body(self, view: RequestView, chosen: Chosen) -> bytes:
-        """The client's bytes with the ``model`` value, declared overrides and the request for usage spliced in."""
-        rule = chosen.decision.rule
-        # What is dropped is gone before anything is set, so that a rule can put a field of its own in its place.
-        body = Body.parse(view.body.with_fields({}, rule.drop)) if rule.drop else view.body
-        fields = self.codec.overrides(body, rule.set, chosen.provider.quirks) if rule.set else {}
-        if self.asks_usage(view, chosen):
-            fields.update(self.codec.with_usage_asked(body))
-        if "model" in body and chosen.model != view.model:
-            fields["model"] = msgspec.json.encode(chosen.model)
-        return body.with_fields(fields) if fields else body.raw
-
-    def asks_usage(self, view: RequestView, chosen: Chosen) -> bool:
-        """Whether to ask for a stream's usage in the client's place, and withhold the event that carries it."""
-        return (
-            view.stream
-            and self.profile.ask_usage
-            and chosen.provider.stream_usage == "asks"
-            and not self.codec.asks_usage(view.body)
-        )
-
-    def streams(self, reply: UpstreamReply) -> bool:
-        """Whether the reply is a stream: events, or Gemini's array in pieces."""
-        return reply.media_type == "text/event-stream" or (
-            self.api == "gemini" and reply.media_type == "application/json"
-        )
-
-    def tap(self, reply: UpstreamReply, *, hide_usage: bool) -> StreamTap:
-        """What reads the stream as it passes, and renames the model in it where the profile says so."""
-        tap = self.codec.tap(hide_usage=hide_usage, media_type=reply.media_type)
-        events = reply.media_type == "text/event-stream"
-        return EchoTap(tap, self.echoed, self.codec.model_paths) if self.echoed and events else tap
+    def following_up(self, view: RequestView, decision: RouteDecision) -> RouteDecision:
+        """A reply's id leads back to whoever gave it: a Responses request that continues one goes there."""
+        earlier = view.body.get("previous_response_id") if self.api == "openai-responses" else None
+        if not isinstance(earlier, str) or decision.rule.kind == "explicit":
+            return decision
+        return replace(decision, candidates=(self.tenant.continuing(earlier, decision.candidates[0]),))
 
     # --- replies --------------------------------------------------------------------------------------------------
 
-    async def relay_whole(self, reply: UpstreamReply, payload: bytes) -> web.Response:
+    async def relay_whole(self, way: Way, reply: UpstreamReply, payload: bytes) -> web.Response:
         """A reply that isn't streamed: settled, then sent."""
         account = self.account
-        account.reply = self.codec.read_reply(payload)
+        account.reply, payload = way.whole(payload, reply)
         if account.reply.error is None:
             account.finish("ok", reply.status)
         else:
             account.finish("upstream-error", reply.status, classes.SOFT)
         await account.settle()
-        headers = self.headers(reply)
+        headers = self.headers(way.reply_headers(reply, stream=False))
         if account.attempt is not None and account.attempt.cost_nano_usd is not None:
             headers["x-router-cost-usd"] = f"{account.attempt.cost_nano_usd / 1e9:.9f}"
-        if self.echoed:
-            payload = renamed(payload, self.echoed, self.codec.model_paths)
         return web.Response(status=reply.status, body=payload, headers=headers)
 
-    async def relay_stream(self, reply: UpstreamReply, relay: StreamRelay) -> web.StreamResponse:
+    async def relay_stream(self, way: Way, reply: UpstreamReply, relay: StreamRelay) -> web.StreamResponse:
         """A stream that has shown content: passed on as it comes."""
         account = self.account
-        out = web.StreamResponse(status=reply.status, headers=self.headers(reply))
+        headers = self.headers(way.reply_headers(reply, stream=True))
+        out = web.StreamResponse(status=reply.status, headers=headers)
         out.headers["X-Accel-Buffering"] = "no"
         out.headers.update(self.services.hosts.cors(self.request.headers))
 
@@ -378,11 +429,11 @@ class Exchange:
             transport.close()  # flushes first; the missing last chunk shows that this was no regular end
             asyncio.get_running_loop().call_later(FLUSH_S, transport.abort)  # unless the client reads no more
 
-    async def relay_error(self, reply: UpstreamReply, payload: bytes) -> web.Response:
+    async def relay_error(self, way: Way, reply: UpstreamReply, payload: bytes) -> web.Response:
         """An error status of the provider: passed on as it is, except where it concerns our key, not the client's."""
         error_class = classes.classify_status(
             reply.status,
-            message=self.codec.read_reply(payload).error or payload[:2000].decode("utf-8", "replace"),
+            message=way.codec.read_reply(payload).error or payload[:2000].decode("utf-8", "replace"),
             retry_after_s=_seconds(reply.headers.get("Retry-After")),
             passed_through=self.account.attempt is not None and self.account.attempt.key_name == "passthrough",
         )
@@ -390,10 +441,11 @@ class Exchange:
             raise UpstreamError(f"an unexpected status, {reply.status}", error_class=classes.SERVER)
         if error_class == classes.AUTH:
             raise UpstreamError(f"the router's key was refused (status {reply.status})", error_class=error_class)
-        ours = reply.status < 500 and error_class not in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
-        self.account.finish("client-error" if ours else "upstream-error", reply.status, error_class)
+        status, body = way.error(self.discreet(payload), reply, error_class, self.id)
+        ours = status < 500 and error_class not in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
+        self.account.finish("client-error" if ours else "upstream-error", status, error_class)
         await self.account.settle()
-        return web.Response(status=reply.status, body=self.discreet(payload), headers=self.headers(reply))
+        return web.Response(status=status, body=body, headers=self.headers(way.reply_headers(reply, stream=False)))
 
     async def give_up(self, error: UpstreamError) -> web.Response:
         """No answer from the provider: an error reply in the client's format that says who failed and how."""
@@ -458,10 +510,13 @@ class Exchange:
         """A provider's error without our key in it: careless servers repeat what they refuse."""
         return text.replace(self._key, b"(key)") if self._key else text
 
-    def headers(self, reply: UpstreamReply | None = None) -> CIMultiDict[str]:
-        """The reply's own headers that may pass, and what the router has to say."""
-        headers = reply_headers(reply.headers) if reply is not None else CIMultiDict[str]()
-        chosen = self.chosen
+    def headers(self, passing: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
+        """The provider's headers that may pass, and what the router has to say."""
+        headers = passing if passing is not None else CIMultiDict[str]()
+        chosen, way = self.chosen, self.way
+        dropped = [loss.field for loss in way.losses] if way is not None else []
+        if chosen is not None and chosen.decision.rule.set:
+            dropped += (way.codec if way is not None else self.codec).unplaced(chosen.decision.rule.set)
         headers.extend(
             replies.router_headers(
                 request_id=self.id,
@@ -469,18 +524,12 @@ class Exchange:
                 rule=chosen.decision.rule.label if chosen else "(none)",
                 provider=chosen.provider.name if chosen else "",
                 model=chosen.model if chosen else "",
-                attempts=1 if self.account.attempt is not None else 0,
+                attempts=self.account.calls,
                 reason=chosen.decision.reason if chosen else "",
-                dropped=self.codec.unplaced(chosen.decision.rule.set) if chosen else (),
+                dropped=dropped,
             )
         )
         return headers
-
-
-def with_query(url: str, query: str) -> str:
-    """The client's query on the provider's URL, without ``key=``, where Gemini clients may put a credential."""
-    kept = "&".join(part for part in query.split("&") if part and not part.startswith("key="))
-    return f"{url}?{kept}" if kept else url
 
 
 def _seconds(text: str | None) -> float | None:

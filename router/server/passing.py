@@ -16,19 +16,19 @@ from router.errors import BadRequest, CredentialMissing, NotFound, UpstreamError
 from router.health import classes
 from router.ledger.entry import Kind
 from router.providers.addresses import auth_headers, endpoint_url
-from router.providers.provider import Provider
 from router.routing.rules import RouteDecision, Rule, Target, explicit_rule
 from router.server import replies
 from router.server.admission import Admitted
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.exchange import REPLY_CAP, Chosen, Exchange, with_query
+from router.server.exchange import REPLY_CAP, Chosen, Exchange
 from router.server.services import Services
 from router.server.tenant import Tenant
+from router.server.ways import EVENTS, PassThrough, Way, client_query
 from router.upstream.client import Call, UpstreamReply
 from router.upstream.headers import passed_through_credential, reply_headers, request_headers
 from router.wire.body import Body
-from router.wire.codec import StreamTap
+from router.wire.codec import Codec, StreamTap
 from router.wire.other_tap import OtherTap
 from router.wire.request import RequestView
 
@@ -74,21 +74,30 @@ class PassOn(Exchange):
         rule = Rule(kind="catalog", label=f"other → {provider}", hash="other", targets=(Target(provider, asked),))
         return self.choose(RouteDecision(rule, rule.targets, reason))
 
-    def url(self, view: RequestView, chosen: Chosen) -> str:
-        return endpoint_url(chosen.provider, "openai-chat", operation=self.endpoint.rest)
+    def way_to(self, view: RequestView, chosen: Chosen) -> Way:
+        return _Onwards(self.codec, self._body(view, chosen))
 
-    def outgoing_body(self, view: RequestView, chosen: Chosen) -> bytes:
+    def url(self, way: Way, view: RequestView, chosen: Chosen) -> str:
+        return endpoint_url(chosen.provider, way.api, operation=self.endpoint.rest)
+
+    def _body(self, view: RequestView, chosen: Chosen) -> bytes:
         if self.is_json and chosen.model != view.body.get("model", ""):
             return view.body.with_fields({"model": msgspec.json.encode(chosen.model)})
         return self.payload
 
-    def asks_usage(self, view: RequestView, chosen: Chosen) -> bool:
-        return False
+
+class _Onwards(PassThrough):
+    """Whatever it is, as it is."""
+
+    def __init__(self, codec: Codec, body: bytes) -> None:
+        self.codec = codec
+        self.body = body
+        self._echoed = ""
 
     def streams(self, reply: UpstreamReply) -> bool:
-        return reply.media_type == "text/event-stream"
+        return reply.media_type == EVENTS
 
-    def tap(self, reply: UpstreamReply, *, hide_usage: bool) -> StreamTap:
+    def tap(self, reply: UpstreamReply) -> StreamTap:
         return OtherTap()
 
 
@@ -99,7 +108,8 @@ async def fetch_response(
 
     Nothing is generated, so nothing is recorded. Raises NotFound where no provider can be told.
     """
-    provider, timeouts = _owner(tenant, endpoint.rest), tenant.profile.timeouts
+    provider = tenant.profile.providers[tenant.owner_of_response(endpoint.rest)]
+    timeouts, query = tenant.profile.timeouts, client_query(request.raw_path.partition("?")[2])
     try:
         credential: dict[str, str] = {}
         passed = False
@@ -110,12 +120,10 @@ async def fetch_response(
             elif spec.has_key:
                 credential = auth_headers(provider, "openai-responses", await tenant.credentials.resolve(spec))
             break
+        url = endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}")
         call = Call(
             method=request.method,
-            url=with_query(
-                endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}"),
-                request.raw_path.partition("?")[2],
-            ),
+            url=f"{url}?{query}" if query else url,
             headers=request_headers(request.headers, credential=credential, extra=(provider.headers,)),
             body=None,
             connect_s=provider.timeouts.get("connect", timeouts.connect),
@@ -144,18 +152,3 @@ async def fetch_response(
         return replies.error_reply(403, "no_credential", str(error), "openai-responses", should_retry=False)
     except UpstreamError as error:
         return replies.error_reply(502, error.error_class, f"provider {provider.name}: {error}", "openai-responses")
-
-
-def _owner(tenant: Tenant, response_id: str) -> Provider:
-    providers = tenant.profile.providers
-    name = tenant.provider_of_response(response_id)
-    if name is not None and name in providers:
-        return providers[name]
-    speakers = {
-        target.provider
-        for target in tenant.profile.routes.targets()
-        if "openai-responses" in providers[target.provider].formats
-    }
-    if len(speakers) != 1:
-        raise NotFound("no response of this id was given through this profile")
-    return providers[speakers.pop()]

@@ -2,7 +2,8 @@
 
 Until the stream is *committed* (its first content), what arrives is held back, so that a broken start can still become
 an ordinary error or go elsewhere; nothing has been promised to the client yet. From then on bytes pass as they arrive,
-and a stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement.
+and a stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement. Where
+the stream is translated, a silent provider's client is told now and then that its connection is alive.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from router.upstream.client import UpstreamReply
 from router.wire.codec import ReplyFacts, StreamTap
 
 HOLD_BYTES = 2**16  # a stream that is still without content after this much is let through all the same
+KEEP_ALIVE_S = 15.0  # of silence, after which the client hears that somebody is there
 TAIL_S = 2.0  # how long a provider may keep its reply open behind the end of the answer
 
 Settle = Callable[[], Awaitable[None]]
@@ -26,10 +28,11 @@ Settle = Callable[[], Awaitable[None]]
 class StreamRelay:
     """One stream, from the provider's reply to the client's. ``open`` up to the commit, then ``run`` to the end."""
 
-    def __init__(self, reply: UpstreamReply, tap: StreamTap, *, idle_s: float) -> None:
+    def __init__(self, reply: UpstreamReply, tap: StreamTap, *, idle_s: float, keep_alive: bytes = b"") -> None:
         self._reply = reply
         self._tap = tap
         self._idle_s = idle_s
+        self._keep_alive = keep_alive
         self._held: list[bytes] = []
         self._final = b""
         self._at_end = False
@@ -92,7 +95,7 @@ class StreamRelay:
                     held = b""  # a stream lives long
                 final = self._final
                 while not (final or self._at_end):
-                    chunk = await reply.chunk()
+                    chunk = await self._next_chunk(out)
                     if not chunk:
                         self._at_end, final = True, tap.finish()
                         break
@@ -121,3 +124,13 @@ class StreamRelay:
             raise
         if not tap.ended:  # what is held of an unfinished event stays here: the error is told instead
             raise UpstreamError("the stream ended before the answer did", error_class=classes.BROKEN_STREAM)
+
+    async def _next_chunk(self, out: web.StreamResponse) -> bytes:
+        if not self._keep_alive:
+            return await self._reply.chunk()
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    return await self._reply.chunk()
+            except TimeoutError:
+                await out.write(self._keep_alive)

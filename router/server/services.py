@@ -18,12 +18,15 @@ from router.server.annotate import Annotator
 from router.server.request_log import RequestLog
 from router.upstream.client import Upstream
 from router.wire.piece_memory import PieceMemory
+from router.wire.request import Api
+from router.wire.traits import Traits
 
 if TYPE_CHECKING:
     from router.server.exchange import Exchange
 
 _chance = random.Random(secrets.token_bytes(32))  # ids must differ, not be secret; asking the system each time is slow
 
+MAX_LEARNED = 1000  # targets; clients may name any model
 DRAINING = "the router is shutting down"
 
 
@@ -48,10 +51,16 @@ class Services:
     draining: bool = False
     active: set[Exchange] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # whether nothing is active
+    learned: dict[tuple[str, Api], Traits] = field(default_factory=dict)  # of targets that refused what we sent
     refused_early: int = 0  # refused before there was a row: bad key, Host, size, …
 
     def __post_init__(self) -> None:
         self.idle.set()
+
+    def learn(self, traits: Traits, api: Api) -> None:
+        """A target took a request only with these flags: so are its next ones written, until the server ends."""
+        if len(self.learned) < MAX_LEARNED:
+            self.learned[traits.owner, api] = traits
 
     def enter(self, exchange: Exchange) -> None:
         """An exchange is under way."""

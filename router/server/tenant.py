@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from multidict import CIMultiDictProxy
 
-from router.ledger.entry import Intent, Settlement
+from router.errors import NotFound
+from router.ledger.entry import Settlement
 from router.ledger.reports import Reader
 from router.ledger.store import Ledger
 from router.money.budget import BudgetMeter
@@ -29,6 +30,7 @@ from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
 from router.server.listeners import Listener
 from router.server.script import Script
+from router.wire.opaque import INVENTED
 from router.wire.request import RequestView
 
 T = TypeVar("T")
@@ -52,7 +54,7 @@ class Tenant:
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
         self._conversations: OrderedDict[str, Target] = OrderedDict()
-        self._responses: OrderedDict[str, str] = OrderedDict()
+        self._responses: OrderedDict[str, Target] = OrderedDict()
         self._credentials = credentials
         self._may_run_commands = may_run_commands
         self.use(profile)
@@ -164,13 +166,13 @@ class Tenant:
         ]
         return [provider.name for provider in sorted(able, key=lambda provider: api not in provider.formats)]
 
-    def note(self, intent: Intent, settlement: Settlement, *, response_id: str | None) -> None:
+    def note(self, settlement: Settlement, *, response_id: str | None) -> None:
         """Count a settled request: for budgets, for status, and for whoever asks for its response by id."""
         self.requests += 1
         if self.budget is not None and settlement.cost_nano_usd:
             self.budget.add(datetime.now(self.profile.timezone), settlement.cost_nano_usd)
-        if response_id is not None and settlement.provider is not None and intent.api == "openai-responses":
-            _keep(self._responses, response_id, settlement.provider)
+        if response_id is not None and settlement.provider is not None:
+            _keep(self._responses, response_id, Target(settlement.provider, settlement.model))
 
     def remember(self, conversation: str, target: Target) -> None:
         """Where this conversation went last."""
@@ -181,9 +183,38 @@ class Tenant:
         target = self._conversations.get(conversation) if conversation is not None else None
         return target.provider if target is not None else None
 
-    def provider_of_response(self, response_id: str) -> str | None:
-        """The provider that gave a Responses reply."""
-        return self._responses.get(response_id)
+    def owner_of_response(self, response_id: str) -> str:
+        """The provider that gave a Responses reply; for an unknown id the only one that could.
+
+        Raises NotFound where no provider can be told.
+        """
+        if INVENTED in response_id:
+            raise NotFound("this reply was translated from another wire format and is kept nowhere (store: false)")
+        known = self._responses.get(response_id)
+        providers = self.profile.providers
+        if known is not None and known.provider in providers:
+            return known.provider
+        speakers = {
+            target.provider
+            for target in self.profile.routes.targets()
+            if "openai-responses" in providers[target.provider].formats
+        }
+        if len(speakers) != 1:
+            raise NotFound("no response of this id was given through this profile")
+        return speakers.pop()
+
+    def continuing(self, response_id: str, chosen: Target) -> Target:
+        """Where a request goes that continues a Responses reply: to whoever gave that.
+
+        Of an unknown reply the rules' own target is asked if it can know it. Raises NotFound where nobody can.
+        """
+        known = self._responses.get(response_id)
+        if known is None and "openai-responses" in self.profile.providers[chosen.provider].formats:
+            return chosen
+        owner = self.owner_of_response(response_id)
+        if owner == chosen.provider:
+            return chosen
+        return Target(owner, known.model if known is not None else chosen.model)
 
 
 def tags_of(headers: Mapping[str, str]) -> frozenset[str]:

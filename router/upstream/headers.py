@@ -28,6 +28,8 @@ _REQUEST_NAMES = frozenset(
 )
 _REQUEST_PREFIXES = ("anthropic-", "openai-", "x-stainless-", "x-claude-", "x-codex-")
 
+_TRANSLATED_REQUEST_NAMES = frozenset({"accept", "idempotency-key", "traceparent", "tracestate", "user-agent"})
+
 _REPLY_NAMES = frozenset(
     {
         "content-encoding",  # we ask for identity; what comes encoded all the same is passed as it is
@@ -41,6 +43,8 @@ _REPLY_NAMES = frozenset(
         "x-should-retry",
     }
 )
+_TRANSLATED_REPLY_NAMES = frozenset({"retry-after", "retry-after-ms"})
+_REQUEST_ID_NAMES = frozenset({"request-id", "x-request-id"})
 _REPLY_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
 
 # Where clients put credentials. The first that holds a router key is ours; any may hold a provider's credential.
@@ -79,6 +83,21 @@ def request_headers(
     return headers
 
 
+def translated_request_headers(
+    incoming: CIMultiDictProxy[str], *, credential: Mapping[str, str], extra: Iterable[Mapping[str, str]] = ()
+) -> CIMultiDict[str]:
+    """Headers for a provider of another wire format: nothing that only the client's own format understands."""
+    headers: CIMultiDict[str] = CIMultiDict(
+        [(name, value) for name, value in incoming.items() if name.lower() in _TRANSLATED_REQUEST_NAMES]
+    )
+    headers["Content-Type"] = "application/json"
+    for declared in extra:
+        headers.update(declared)
+    headers["Accept-Encoding"] = "identity"
+    headers.update(credential)
+    return headers
+
+
 def reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Headers of a provider's reply that the client may see; values that can't stand in a header are left out."""
     return CIMultiDict(
@@ -88,6 +107,20 @@ def reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
             if _passes(name, _REPLY_NAMES, _REPLY_PREFIXES, _reply_cache) and value.isascii() and value.isprintable()
         ]
     )
+
+
+def translated_reply_headers(incoming: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """Headers of a reply that mean the same in every wire format; the provider's request id under a name of ours."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in incoming.items():
+        lower = name.lower()
+        if not (value.isascii() and value.isprintable()):
+            continue
+        if lower in _TRANSLATED_REPLY_NAMES:
+            headers[name] = value
+        elif lower in _REQUEST_ID_NAMES:
+            headers["x-router-upstream-id"] = value
+    return headers
 
 
 def passed_through_credential(incoming: CIMultiDictProxy[str], *, router_key_header: str | None) -> dict[str, str]:

@@ -178,6 +178,10 @@ class Codec(ABC):
         """Fields of a request that this format repeats in its replies, as raw JSON."""
         return {}
 
+    def status_for(self, status: int) -> int:
+        """The HTTP status that tells this format's clients what another format's provider meant."""
+        return 503 if status == 529 else status
+
     def read_count(self, payload: bytes) -> int | None:
         """The tokens in a provider's answer to a request to count them."""
         return None

@@ -6,6 +6,7 @@ code has to find its words. The formats' files put the words into their shapes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -89,6 +90,22 @@ def words_for(status: int | None, code: str) -> ErrorWords:
         elif by_code is not None and by_code.openai_code is not None:
             words = words._replace(openai_code=by_code.openai_code)
     return words if words.openai_code or not code else words._replace(openai_code=code)
+
+
+_COUNTS: Final = re.compile(r"\d[\d,]{3,}")
+
+
+def too_long(message: str) -> str:
+    """A provider's "too many tokens" in Anthropic's words, by which agents of every format know to compact.
+
+    The counts are the message's own; without two of them it stays as it is behind those words.
+    """
+    if "prompt is too long" in message.lower():
+        return message
+    counts = sorted({int(count.replace(",", "")) for count in _COUNTS.findall(message)}, reverse=True)
+    if len(counts) < 2:
+        return f"prompt is too long: {message}"
+    return f"prompt is too long: {counts[0]} tokens > {counts[1]} maximum"
 
 
 def openai_error(status: int | None, code: str, message: str) -> bytes:

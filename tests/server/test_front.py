@@ -92,7 +92,6 @@ async def test_a_request_that_is_wrong_is_no_fault_of_the_router(
             'profile work: no route for model "m": none of the rules matches (tool-use → demo)',
             id="no route",
         ),
-        pytest.param('[default]\nto = "groq"\n', 'profile work: the rule "default → groq" sends', id="another format"),
         pytest.param(
             '[default]\nto = "anthropic"\n', 'profile work: rule "default → anthropic", no key for provider anthropic', id="no key"
         ),
