@@ -25,7 +25,6 @@ from multidict import CIMultiDict
 
 from router.errors import (
     BadRequest,
-    CredentialMissing,
     FormatUnsupported,
     NoCredential,
     Refused,
@@ -36,7 +35,7 @@ from router.errors import (
 from router.health import classes
 from router.ledger.entry import AttemptRecord, Intent, Kind, Outcome
 from router.ledger.writing import Annotate
-from router.providers.addresses import auth_headers, endpoint_url
+from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
 from router.providers.traits import preferred_format, traits_for
 from router.routing.facts import CountNeeded, RequestFacts
@@ -45,6 +44,7 @@ from router.server import replies
 from router.server.accounts import Account
 from router.server.admission import Admitted
 from router.server.annotate import Job
+from router.server.authorise import Authorised, authorise
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
 from router.server.pricing import is_subscription_login
@@ -53,7 +53,6 @@ from router.server.services import DRAINING, Services, new_request_id, now_ms
 from router.server.tenant import Tenant
 from router.server.ways import Going, PassThrough, Translated, Way
 from router.upstream.client import Call, UpstreamReply
-from router.upstream.headers import passed_through_credential
 from router.wire.body import Body
 from router.wire.codec import Codec
 from router.wire.formats import CODECS
@@ -109,6 +108,7 @@ class Exchange:
         self.reply: UpstreamReply | None = None
         self.way: Way | None = None
         self._task = asyncio.current_task()
+        self._key = b""  # the router's, of the call under way
         self._cut = False
         self._committed = False  # whether a stream to the client has started
 
@@ -230,10 +230,8 @@ class Exchange:
 
     async def send(self, way: Way, view: RequestView, chosen: Chosen) -> UpstreamReply:
         """Record the call, make it, and wait for the head of its reply."""
-        credential, key_name = await self.credential(chosen.provider, way.api)
-        if key_name != "passthrough":
-            self._key = next(iter(credential.values()), "").removeprefix("Bearer ").encode()
-        call = self.call(way, view, chosen, credential)
+        authorised = await self.authorise(way, chosen)
+        call = self.call(way, view, chosen, authorised.headers)
         self.account.dropped = ", ".join(loss.field for loss in way.losses) or None
         attempt = AttemptRecord(
             self.id,
@@ -241,7 +239,7 @@ class Exchange:
             "retry" if self.account.calls else "primary",
             chosen.provider.name,
             chosen.model,
-            key_name,
+            authorised.key_name,
             now_ms(),
             way.api,
         )
@@ -301,31 +299,24 @@ class Exchange:
 
     # --- the call -------------------------------------------------------------------------------------------------
 
-    async def credential(self, provider: Provider, api: Api) -> tuple[Mapping[str, str], str | None]:
-        """The headers that authorise the call, and the key's name for the ledger. Raises NoCredential."""
-        missing: list[str] = []
-        for spec in provider.credentials:
-            if spec.kind == "none":
-                break
-            if spec.kind == "passthrough" and api != self.api:
-                missing.append(f"the client's own credential goes no further than {self.api}, which it doesn't speak")
-                continue
-            if spec.kind == "passthrough":
-                own = passed_through_credential(self.request.headers, router_key_header=self.admitted.header)
-                if own:
-                    self.account.subscription_login = is_subscription_login(own.get("authorization", ""))
-                    return own, "passthrough"
-                missing.append("the client sent no credential to pass through")
-                continue
-            try:
-                return auth_headers(provider, api, await self.tenant.credentials.resolve(spec)), str(spec)
-            except CredentialMissing as error:
-                missing.append(str(error))
-        else:
-            if missing:
-                rule = f'rule "{self.chosen.decision.rule.label}", ' if self.chosen is not None else ""
-                raise NoCredential(f"{rule}no key for provider {provider.name}: {'; '.join(missing)}")
-        return {}, None
+    async def authorise(self, way: Way, chosen: Chosen) -> Authorised:
+        """The credential of the call. Raises NoCredential."""
+        try:
+            authorised = await authorise(
+                chosen.provider,
+                way.api,
+                self.tenant.credentials,
+                client_api=self.api,
+                client_headers=self.request.headers,
+                router_key_header=self.admitted.header,
+            )
+        except NoCredential as error:
+            raise NoCredential(f'rule "{chosen.decision.rule.label}", {error}') from error
+        self._key = authorised.key
+        if authorised.passed_through:
+            login = authorised.headers.get("authorization", "")
+            self.account.subscription_login = is_subscription_login(login)
+        return authorised
 
     def call(self, way: Way, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
         """The call to the provider, as the way there has it."""

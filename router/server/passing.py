@@ -12,13 +12,14 @@ import re
 import msgspec
 from aiohttp import web
 
-from router.errors import BadRequest, CredentialMissing, NotFound, UpstreamError
+from router.errors import BadRequest, NoCredential, NotFound, UpstreamError
 from router.health import classes
 from router.ledger.entry import Kind
-from router.providers.addresses import auth_headers, endpoint_url
+from router.providers.addresses import endpoint_url
 from router.routing.rules import RouteDecision, Rule, Target, explicit_rule
 from router.server import replies
 from router.server.admission import Admitted
+from router.server.authorise import authorise
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
 from router.server.exchange import REPLY_CAP, Chosen, Exchange
@@ -26,7 +27,7 @@ from router.server.services import Services
 from router.server.tenant import Tenant
 from router.server.ways import EVENTS, PassThrough, Way, client_query
 from router.upstream.client import Call, UpstreamReply
-from router.upstream.headers import passed_through_credential, reply_headers, request_headers
+from router.upstream.headers import reply_headers, request_headers
 from router.wire.body import Body
 from router.wire.codec import Codec, StreamTap
 from router.wire.other_tap import OtherTap
@@ -111,20 +112,19 @@ async def fetch_response(
     provider = tenant.profile.providers[tenant.owner_of_response(endpoint.rest)]
     timeouts, query = tenant.profile.timeouts, client_query(request.raw_path.partition("?")[2])
     try:
-        credential: dict[str, str] = {}
-        passed = False
-        for spec in provider.credentials:
-            if spec.kind == "passthrough":
-                credential = passed_through_credential(request.headers, router_key_header=admitted.header)
-                passed = True
-            elif spec.has_key:
-                credential = auth_headers(provider, "openai-responses", await tenant.credentials.resolve(spec))
-            break
+        authorised = await authorise(
+            provider,
+            "openai-responses",
+            tenant.credentials,
+            client_api="openai-responses",
+            client_headers=request.headers,
+            router_key_header=admitted.header,
+        )
         url = endpoint_url(provider, "openai-responses", operation=f"responses/{endpoint.rest}")
         call = Call(
             method=request.method,
             url=f"{url}?{query}" if query else url,
-            headers=request_headers(request.headers, credential=credential, extra=(provider.headers,)),
+            headers=request_headers(request.headers, credential=authorised.headers, extra=(provider.headers,)),
             body=None,
             connect_s=provider.timeouts.get("connect", timeouts.connect),
             proxy=provider.proxy,
@@ -135,7 +135,7 @@ async def fetch_response(
                 payload = await reply.read(REPLY_CAP)
         if not reply.ok and reply.status < 400:
             raise UpstreamError(f"an unexpected status, {reply.status}", error_class=classes.SERVER)
-        if reply.status in (401, 403) and credential and not passed:
+        if reply.status in (401, 403) and authorised.key:
             return replies.error_reply(
                 403,
                 classes.AUTH,
@@ -148,7 +148,7 @@ async def fetch_response(
         return web.Response(status=reply.status, body=payload, headers=headers)
     except TimeoutError:
         return replies.error_reply(504, classes.TIMEOUT, f"provider {provider.name}: no answer", "openai-responses")
-    except CredentialMissing as error:
+    except NoCredential as error:
         return replies.error_reply(403, "no_credential", str(error), "openai-responses", should_retry=False)
     except UpstreamError as error:
         return replies.error_reply(502, error.error_class, f"provider {provider.name}: {error}", "openai-responses")

@@ -2,8 +2,8 @@
 
 Until the stream is *committed* (its first content), what arrives is held back, so that a broken start can still become
 an ordinary error or go elsewhere; nothing has been promised to the client yet. From then on bytes pass as they arrive,
-and a stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement. Where
-the stream is translated, a silent provider's client is told now and then that its connection is alive.
+and a stream that breaks off is never made to look finished. The bytes that end the answer wait for the settlement. If
+it is translated, a silent provider's client is told now and then that its connection is alive.
 """
 
 from __future__ import annotations
