@@ -20,13 +20,18 @@ from router.cli.places import Places, examples, json_option, places_options
 from router.errors import ConfigError, RouterError
 from router.providers.addresses import endpoint_url
 from router.providers.credentials import Credentials
+from router.providers.provider import Provider
+from router.providers.traits import preferred_format, traits_for
 from router.routing.conditions.surroundings import APIS
 from router.routing.explain import Considered, Explanation, explain
-from router.routing.facts import Facts, FactUnknown
+from router.routing.facts import Facts, FactUnknown, RequestFacts
 from router.routing.recorded import RecordedFacts
 from router.routing.rules import Target
 from router.server.pricing import rates_for
+from router.wire.formats import CODECS
+from router.wire.loss import Loss
 from router.wire.request import Api
+from router.wire.translate import Translation
 
 # Facts that have an option of their own; every other is given by --fact.
 _NUMBERS = ("tokens", "messages", "turns", "max-tokens", "thinking-budget")
@@ -183,6 +188,8 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
     for number, candidate in enumerate(candidates, 1):
         lines = [f"{candidate['target']}  input {_price(candidate)}"]
         lines += [f"{candidate['url']}"] if candidate["url"] else []
+        lines += [f"translated to {candidate['api']}"] if candidate["translated"] else []
+        lines += [f"loses {loss}" for loss in candidate["losses"]]
         lines += [str(candidate["problem"])] if candidate["problem"] else []
         lines += [f"key {candidate['key']}"] if candidate["key"] else []
         fields.append(("Goes to" if number == 1 else f"  then {number}", "\n".join(lines)))
@@ -222,7 +229,7 @@ def _show_considered(considered: Considered) -> None:
             click.echo(f"{mark if not number else ' ' * 7}  {line}")
 
 
-def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterator[dict[str, object]]:
+def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterator[dict[str, Any]]:
     """Each candidate with its address, key and what its input would cost."""
     if explanation.decision is None:
         return
@@ -240,18 +247,32 @@ def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterato
 
 
 def _address(asker: Asker, facts: Facts, target: Target) -> dict[str, object]:
+    """Where and how a candidate is called: its URL, the wire format spoken there, what translating to it loses."""
     provider = asker.profile.providers[target.provider]
-    url = problem = None
+    url = problem = api = None
+    losses: list[str] = []
+    client: Any = _ask(facts, "api")
     try:
-        api: Any = _ask(facts, "api")
-        url = endpoint_url(provider, api, model=target.model, stream=bool(_ask(facts, "stream")))
+        api = preferred_format(provider, client, target.model or "") if client else None
+        if api is not None:
+            url = endpoint_url(provider, api, model=target.model, stream=bool(_ask(facts, "stream")))
+            losses = [str(loss) for loss in _losses(facts, client, api, provider, target.model or "")]
     except RouterError as error:
         problem = str(error)
     credentials = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
     sources = [(str(spec), credentials.available(spec)) for spec in provider.credentials]
     source, available = next((found for found in sources if found[1]), sources[0] if sources else ("none", True))
     words = {True: "", False: " is missing", None: " (not asked)"}
-    return {"url": url, "problem": problem, "key": f"{source}{words[available]}" if sources else None}
+    way = {"url": url, "api": api, "translated": api not in (client, None), "losses": losses, "problem": problem}
+    return {**way, "key": f"{source}{words[available]}" if sources else None}
+
+
+def _losses(facts: Facts, client: Api, api: Api, provider: Provider, model: str) -> tuple[Loss, ...]:
+    """What is lost on the way to a provider of another format; nothing is known of it without the request's body."""
+    if api == client or not isinstance(facts, RequestFacts):
+        return ()
+    traits = traits_for(provider, model, api)
+    return Translation(facts.view, CODECS[client], CODECS[api], traits, allow_losses=True).losses
 
 
 def _input_price(asker: Asker, target: Target, tokens: int | None) -> int | None:
