@@ -87,11 +87,12 @@ class Trouble(Exception):
 class DemoProvider:
     """The provider at work. ``await start()``, then ``provider()`` tells where it answers; ``await close()``.
 
-    ``pace_s`` is the time between two pieces of a stream.
+    ``pace_s`` is the time between two pieces of a stream; ``answering`` decides what is said.
     """
 
-    def __init__(self, *, pace_s: float = PACE_S) -> None:
+    def __init__(self, *, pace_s: float = PACE_S, answering: Callable[[Question], Answer] = answer) -> None:
         self._pace_s = pace_s
+        self._answering = answering
         self._listener = Listener("127.0.0.1", 0, self._serve)
         self._cache = PromptCache()
         self._run = secrets.token_hex(4)
@@ -135,7 +136,7 @@ class DemoProvider:
             raise Trouble(int(asked[1]))
         if asked := _SLOW.fullmatch(model):
             await asyncio.sleep(int(asked[1] or SLOW_S))
-        made = answer(question)
+        made = self._answering(question)
         dialect = DIALECTS[question.view.api]
         if question.view.api == "openai-responses":
             self._keep(question, made)

@@ -1,0 +1,150 @@
+"""The agents that are tried: where they come from, which formats they speak, how each is started without a person.
+
+How an agent is pointed at a profile is taken from ``router.agents`` where the command line shows the same to a person,
+so a trial tries that, too.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+from router.agents.agents import BY_NAME
+from router.wire.request import Api
+
+KEY: Final = "trial"
+
+
+class TrialAgent(ABC):
+    """An agent as an npm package, started for one task."""
+
+    name: ClassVar[str]
+    """As ``router.agents`` calls it."""
+    package: ClassVar[str]
+    command: ClassVar[str]
+    after_install: ClassVar[tuple[str, ...]] = ()
+    """Arguments of ``node``, run in the folder of the installation."""
+    apis: ClassVar[tuple[Api, ...]]
+    settings: ClassVar[Mapping[str, object]] = {}
+    """JSON files of its home, by path, for what can't be said otherwise."""
+
+    @abstractmethod
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        """Variables beside HOME and PATH."""
+
+    @abstractmethod
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        """What follows the command."""
+
+
+class ClaudeCode(TrialAgent):
+    name = "claude-code"
+    package = "@anthropic-ai/claude-code"
+    command = "claude"
+    after_install = ("node_modules/@anthropic-ai/claude-code/install.cjs",)  # fetches nothing: links the native program
+    apis = ("anthropic-messages",)
+
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        quiet = (
+            "DISABLE_AUTOUPDATER",
+            "DISABLE_TELEMETRY",
+            "DISABLE_ERROR_REPORTING",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        )
+        return BY_NAME[self.name].environment(base_url, KEY) | dict.fromkeys(quiet, "1")
+
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        return ("-p", prompt, "--model", "claude-sonnet-4-5")
+
+
+class Codex(TrialAgent):
+    name = "codex"
+    package = "@openai/codex"
+    command = "codex"
+    apis = ("openai-responses",)
+
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        return BY_NAME[self.name].environment(base_url, KEY)
+
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        pointed = BY_NAME[self.name].arguments(base_url, KEY)
+        alone = ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
+        return (*pointed, "-c", "analytics.enabled=false", "-m", "gpt-5-codex", *alone, prompt)
+
+
+class OpenCode(TrialAgent):
+    """Through the providers of its own catalog for each format but Chat, which is a provider that a user adds."""
+
+    name = "opencode"
+    package = "opencode-ai"
+    command = "opencode"
+    apis = ("anthropic-messages", "openai-chat", "openai-responses", "gemini")
+    _models: ClassVar[dict[Api, str]] = {
+        "anthropic-messages": "anthropic/claude-sonnet-4-5",
+        "openai-chat": "router/any-model",
+        "openai-responses": "openai/gpt-5",
+        "gemini": "google/gemini-2.5-pro",
+    }
+
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        pointed = BY_NAME[self.name].environment(base_url, KEY)
+        config = json.loads(pointed["OPENCODE_CONFIG_CONTENT"])
+        config["provider"]["router"] = {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": f"{base_url}/v1", "apiKey": KEY},
+            "models": {"any-model": {}},
+        }
+        config |= {"model": self._models[api], "autoupdate": False, "share": "disabled"}
+        quiet = dict.fromkeys(("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH"), "1")
+        return {**pointed, **quiet, "OPENCODE_CONFIG_CONTENT": json.dumps(config)}
+
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        return ("run", prompt)
+
+
+class QwenCode(TrialAgent):
+    name = "qwen-code"
+    package = "@qwen-code/qwen-code"
+    command = "qwen"
+    apis = ("openai-chat", "anthropic-messages", "gemini")
+
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        match api:
+            case "anthropic-messages":
+                return {
+                    "ANTHROPIC_BASE_URL": base_url,
+                    "ANTHROPIC_API_KEY": KEY,
+                    "ANTHROPIC_MODEL": "claude-sonnet-4-5",
+                }
+            case "gemini":
+                return {"GOOGLE_GEMINI_BASE_URL": base_url, "GEMINI_API_KEY": KEY, "GEMINI_MODEL": "gemini-2.5-pro"}
+            case _:
+                return {**BY_NAME[self.name].environment(base_url, KEY), "OPENAI_MODEL": "qwen3-coder-plus"}
+
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        login = {"anthropic-messages": "anthropic", "gemini": "gemini"}.get(api, "openai")
+        return ("--auth-type", login, "-y", "-p", prompt)
+
+
+class GeminiCli(TrialAgent):
+    name = "gemini-cli"
+    package = "@google/gemini-cli"
+    command = "gemini"
+    apis = ("gemini",)
+    settings: ClassVar[Mapping[str, object]] = {
+        ".gemini/settings.json": {
+            "security": {"auth": {"selectedType": "gemini-api-key"}},
+            "privacy": {"usageStatisticsEnabled": False},
+        }
+    }
+
+    def environment(self, api: Api, base_url: str) -> dict[str, str]:
+        return {**BY_NAME[self.name].environment(base_url, KEY), "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+
+    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+        return ("-y", "-m", "gemini-2.5-pro", "-p", prompt)
+
+
+AGENTS: Final[tuple[TrialAgent, ...]] = (ClaudeCode(), Codex(), OpenCode(), QwenCode(), GeminiCli())

@@ -1,0 +1,96 @@
+"""The provider's part in a trial: it has a file read by the agent's own tool, then says what stood in it.
+
+``Script.answer`` is what the built-in provider says in place of its usual answers. It knows the file's path from the
+person's words and the secret only from the tool's result, as a model would. Whatever else an agent asks (a title, the
+next speaker, …) gets the usual answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from router.server.demo.answer import Answer, Function, Question, ToolCall
+from router.server.demo.answer import answer as usual_answer
+from router.server.demo.counting import Part
+from router.wire.pieces import fields_of
+from router.wire.request import Api
+from trials.refusals import refusals
+
+THINKING: Final = "The file has to be read before anything can be said."
+SEAL: Final = b64encode(sha256(THINKING.encode()).digest()).decode()  # as the built-in provider seals its thinking
+_SECRET: Final = re.compile(r"secret word is (\w+)")
+_PATHS: Final = ("file_path", "filePath", "absolute_path", "path")
+_COMMANDS: Final = ("cmd", "command")
+_READERS: Final = ("read", "read_file")
+_SHELLS: Final = ("exec_command", "shell", "bash", "run_shell_command")
+
+
+@dataclass(slots=True)
+class Script:
+    """One trial as its provider sees it. ``judged``: whether requests are held to what a real provider takes."""
+
+    path: str
+    api: Api
+    judged: bool
+    bodies: list[bytes] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    called: bool = False
+    resulted: bool = False
+    thinking_kept: bool = False
+
+    def answer(self, question: Question) -> Answer:
+        """See the module. Keeps the request, and what a provider wouldn't have taken of it."""
+        body = json.loads(question.view.body.raw)
+        self.bodies.append(question.view.body.raw)
+        if self.judged:
+            self.problems += refusals(self.api, body, SEAL)
+        if results := _results(question.parts):
+            self.resulted = True
+            self.thinking_kept |= SEAL in json.dumps(body) or THINKING in json.dumps(body)
+            found = _SECRET.search("\n".join(results))
+            return Answer(f"It says that the secret word is {found[1]}." if found else "The file could not be read.")
+        reader = _reader(question.options.functions)
+        if reader is None or not self._asked(question.parts):
+            return usual_answer(question)
+        self.called = True
+        return Answer("I read the file.", self._thinking(question), _call(reader, self.path), "tool")
+
+    def _asked(self, parts: Sequence[Part]) -> bool:
+        return any(self.path in text for part in parts if part.content.role == "user" for text in part.content.texts)
+
+    def _thinking(self, question: Question) -> str:
+        """Claude thinks when it is asked to; the models of the other formats do in any case."""
+        return THINKING if question.view.api != "anthropic-messages" or question.view.thinking.on else ""
+
+
+def _results(parts: Sequence[Part]) -> list[str]:
+    """The texts of tool results after the last words of the assistant."""
+    found: list[str] = []
+    for part in reversed(parts):
+        if part.content.role == "assistant":
+            break
+        if part.content.tool_result:
+            found += part.content.texts
+    return found
+
+
+def _reader(functions: Sequence[Function]) -> Function | None:
+    """The tool that reads a file best, among those offered."""
+    by_name = {function.name.lower(): function for function in functions}
+    return next((by_name[name] for name in (*_READERS, *_SHELLS) if name in by_name), None)
+
+
+def _call(reader: Function, path: str) -> ToolCall:
+    properties: dict[str, Any] = fields_of(fields_of(reader.schema).get("properties"))
+    for name in _PATHS:
+        if name in properties:
+            return ToolCall(reader.name, {name: path})
+    name = next((name for name in _COMMANDS if name in properties), _COMMANDS[-1])
+    listed = fields_of(properties.get(name)).get("type") == "array"
+    return ToolCall(reader.name, {name: ["cat", path] if listed else f"cat {path}"})

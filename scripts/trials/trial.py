@@ -1,0 +1,230 @@
+"""One trial: an agent with a task, through the router, to a provider of one format; and what is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from router.server.demo import DemoProvider
+from router.wire.request import Api
+from trials.agents import TrialAgent
+from trials.installing import Installed
+from trials.script import Script
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+ROUTER: Final = [sys.executable, "-c", "from router.cli.main import main; main()"]
+TASK: Final = "Read the file {path} with your tool and tell me which secret word it says."
+STARTED_WITHIN_S: Final = 30
+AGENT_S: Final = 120
+SHORT: Final[Mapping[Api, str]] = {
+    "anthropic-messages": "messages",
+    "openai-chat": "chat",
+    "openai-responses": "responses",
+    "gemini": "gemini",
+}
+# Known providers with models that think, since these ask most of a translation. Their address is the script's.
+TARGETS: Final[Mapping[Api, str]] = {
+    "anthropic-messages": "anthropic/claude-sonnet-4-5",
+    "openai-chat": "deepseek/deepseek-reasoner",
+    "openai-responses": "openai/gpt-5",
+    "gemini": "gemini/gemini-3-pro-preview",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An agent in one of its formats, and the format of the provider behind the router."""
+
+    agent: TrialAgent
+    client: Api
+    provider: Api
+
+    @property
+    def name(self) -> str:
+        """As in the table and for ``--only``."""
+        return f"{self.agent.name}: {SHORT[self.client]} → {SHORT[self.provider]}"
+
+    @property
+    def profile(self) -> str:
+        return f"{self.agent.name}-{SHORT[self.client]}-{SHORT[self.provider]}"
+
+    @property
+    def translated(self) -> bool:
+        return self.client != self.provider
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a trial went: good where there are no problems."""
+
+    seconds: float
+    problems: list[str]
+    requests: int = 0
+    tokens: tuple[int, int] = (0, 0)
+    thinking_kept: bool = False
+    output: str = ""
+    bodies: list[bytes] = field(default_factory=list)
+
+
+class Stage:
+    """The folder of all trials, a provider for each, and the router in front of them."""
+
+    def __init__(self, folder: Path, trials: Sequence[Trial]) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.words = {trial.profile: secrets.token_hex(6) for trial in trials}
+        self.scripts = {
+            trial.profile: Script(str(self.secret_file(trial)), trial.provider, judged=trial.translated)
+            for trial in trials
+        }
+        self._trials = trials
+
+    def secret_file(self, trial: Trial) -> Path:
+        return self.folder / trial.profile / "project" / "notes.txt"
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """Everything runs; the router's address."""
+        providers = {name: DemoProvider(answering=script.answer) for name, script in self.scripts.items()}
+        try:
+            for trial in self._trials:
+                await providers[trial.profile].start()
+                self._write_profile(trial, providers[trial.profile].provider().base_urls["gemini"])
+            async with self._router() as address:
+                yield address
+        finally:
+            for provider in providers.values():
+                await provider.close()
+
+    def _write_profile(self, trial: Trial, address: str) -> None:
+        provider, _, model = TARGETS[trial.provider].partition("/")
+        folder = self.home / "profiles" / trial.profile
+        folder.mkdir(parents=True)
+        self.home.chmod(0o700)
+        (folder / "routing.toml").write_text(
+            f"[providers.{provider}]\n"
+            f'formats = ["{trial.provider}"]\n'
+            f'base-url = "{address.removesuffix("/v1beta")}/v1"\n'
+            'api-key = "none"\n'
+            f'[default]\nto = "{provider}"\nmodel = "{model}"\n',
+            "utf-8",
+        )
+
+    @asynccontextmanager
+    async def _router(self) -> AsyncIterator[str]:
+        with (self.folder / "router.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *ROUTER, "serve", "--port", "0", "--home", str(self.home),
+                env=environment(PYTHONPATH=str(ROOT)), stdout=asyncio.subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+            assert process.stdout is not None
+            try:
+                async with asyncio.timeout(STARTED_WITHIN_S):
+                    while line := (await process.stdout.readline()).decode():
+                        if found := re.search(r"(http://127\.0\.0\.1:\d+)/", line):
+                            break
+                    else:
+                        raise SystemExit(f"the router didn't start:\n{(self.folder / 'router.log').read_text()}")
+                reading = asyncio.create_task(process.stdout.read())
+                yield found[1]
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                await process.wait()
+        await reading
+
+    async def run(self, trial: Trial, installed: Installed, address: str) -> Outcome:
+        """The trial, and what is wrong."""
+        script, word = self.scripts[trial.profile], self.words[trial.profile]
+        file = self.secret_file(trial)
+        file.parent.mkdir(parents=True)
+        file.write_text(f"Meeting at noon.\nThe secret word is {word}\nBring tea.\n", "utf-8")
+        began = time.monotonic()
+        status, output = await run_agent(trial, installed, f"{address}/{trial.profile}", file)
+        outcome = Outcome(time.monotonic() - began, [], output=output, bodies=script.bodies)
+        if status is None:
+            outcome.problems.append(f"not done after {AGENT_S} s")
+        elif status:
+            outcome.problems.append(f"exit status {status}")
+        if word not in output:
+            last = " ".join(output.split())[-200:]
+            outcome.problems.append(f"the secret isn't in its answer, which ends: {last!r}")
+        if not script.called:
+            outcome.problems.append("the provider was never asked with a tool to read the file")
+        elif not script.resulted:
+            outcome.problems.append("the tool's result never came to the provider")
+        outcome.problems += list(dict.fromkeys(script.problems))
+        outcome.thinking_kept = script.thinking_kept
+        rows = await self.rows(trial)
+        outcome.requests = len(rows)
+        outcome.tokens = (sum(map(tokens_in, rows)), sum(row["output"] or 0 for row in rows))
+        outcome.problems += [problem for row in rows for problem in row_problems(row)] if rows else ["no ledger rows"]
+        return outcome
+
+    async def rows(self, trial: Trial) -> list[dict[str, Any]]:
+        """The ledger's rows of this trial, as `router requests --json` shows them."""
+        process = await asyncio.create_subprocess_exec(
+            *ROUTER, "requests", "list", trial.profile, "--limit", "1000", "--json", "--home", str(self.home),
+            env=environment(PYTHONPATH=str(ROOT)), stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        printed, _ = await process.communicate()
+        found: list[dict[str, Any]] = json.loads(printed)["requests"] if process.returncode == 0 else []
+        return found
+
+
+def row_problems(row: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a ledger row: it isn't settled, it failed, or it lacks its tokens."""
+    name = f"request {row['id'][:14]}"
+    if row["state"] != "settled":
+        return [f"{name} is not settled"]
+    if row["outcome"] != "ok":
+        return [f"{name}: {row['outcome']} {row['status']} {row['error_class'] or ''}".rstrip()]
+    return [] if tokens_in(row) and row["output"] else [f"{name} has no tokens"]
+
+
+def tokens_in(row: Mapping[str, Any]) -> int:
+    """All input, read fresh, from a cache or written to one."""
+    return sum(row[kind] or 0 for kind in ("input", "cache_read", "cache_write", "cache_write_1h"))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Only what any program needs: nobody's keys, proxies and settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "NO_COLOR": "1", **more}
+
+
+async def run_agent(trial: Trial, installed: Installed, base_url: str, file: Path) -> tuple[int | None, str]:
+    """Start it in its project with a home of its own; its exit status, None if it had to be ended, and all it said."""
+    project, home = file.parent, file.parent.parent / "home"
+    home.mkdir()
+    for name, settings in trial.agent.settings.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(json.dumps(settings), "utf-8")
+    prompt = TASK.format(path=file)
+    variables = trial.agent.environment(trial.client, base_url)
+    process = await asyncio.create_subprocess_exec(
+        installed.program, *trial.agent.arguments(trial.client, base_url, prompt),
+        cwd=project, env=environment(HOME=str(home), TERM="dumb", **variables), start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(AGENT_S):
+            output, _ = await process.communicate()
+            return process.returncode, output.decode("utf-8", "replace")
+    except TimeoutError:
+        return None, ""
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever it has started and left
+        await process.wait()

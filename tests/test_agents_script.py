@@ -1,0 +1,257 @@
+"""The trials of real agents, without the agents: the provider's part, what it refuses, how a trial is judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from trials.refusals import BYPASS, refusals
+from trials.script import SEAL, THINKING, Script
+from trials.trial import row_problems
+
+from router.server.demo import DemoProvider
+from router.wire.request import Api
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = "/project/notes.txt"
+ASKED = f"Read the file {FILE} with your tool and tell me which secret word it says."
+FOUND = "Meeting at noon.\nThe secret word is abc123\n"
+SCHEMA = {"type": "object", "properties": {"file_path": {"type": "string"}}, "required": ["file_path"]}
+ARGUMENTS = {"file_path": FILE}
+Body = dict[str, Any]
+
+
+def messages(second: bool = False) -> Body:
+    turns: list[Body] = [{"role": "user", "content": ASKED}]
+    if second:
+        thinking = {"type": "thinking", "thinking": THINKING, "signature": SEAL}
+        call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": ARGUMENTS}
+        turns.append({"role": "assistant", "content": [thinking, call]})
+        turns.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": FOUND}]})
+    return {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 4096,
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+        "tools": [{"name": "Read", "input_schema": SCHEMA}],
+        "messages": turns,
+    }
+
+
+def chat(second: bool = False) -> Body:
+    turns: list[Body] = [{"role": "user", "content": ASKED}]
+    if second:
+        function = {"name": "read_file", "arguments": json.dumps(ARGUMENTS)}
+        call = {"id": "call_1", "type": "function", "function": function}
+        turns.append({"role": "assistant", "content": None, "reasoning_content": THINKING, "tool_calls": [call]})
+        turns.append({"role": "tool", "tool_call_id": "call_1", "content": FOUND})
+    tool = {"type": "function", "function": {"name": "read_file", "parameters": SCHEMA}}
+    return {"model": "deepseek-reasoner", "tools": [tool], "messages": turns}
+
+
+def responses(second: bool = False) -> Body:
+    items: list[Body] = [{"role": "user", "content": ASKED}]
+    if second:
+        items.append({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEAL})
+        call = {"call_id": "call_1", "name": "exec_command", "arguments": json.dumps({"cmd": f"cat {FILE}"})}
+        items.append({"type": "function_call", **call})
+        items.append({"type": "function_call_output", "call_id": "call_1", "output": FOUND})
+    schema = {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]}
+    tool = {"type": "function", "name": "exec_command", "parameters": schema}
+    return {"model": "gpt-5", "tools": [tool], "input": items, "store": False}
+
+
+def gemini(second: bool = False) -> Body:
+    turns: list[Body] = [{"role": "user", "parts": [{"text": ASKED}]}]
+    if second:
+        call = {"functionCall": {"name": "read_file", "args": ARGUMENTS}, "thoughtSignature": SEAL}
+        turns.append({"role": "model", "parts": [call]})
+        response = {"name": "read_file", "response": {"output": FOUND}}
+        turns.append({"role": "user", "parts": [{"functionResponse": response}]})
+    tools = [{"functionDeclarations": [{"name": "read_file", "parametersJsonSchema": SCHEMA}]}]
+    return {"contents": turns, "tools": tools}
+
+
+FORMATS: list[tuple[Api, str, Callable[[bool], Body]]] = [
+    ("anthropic-messages", "/v1/messages", messages),
+    ("openai-chat", "/v1/chat/completions", chat),
+    ("openai-responses", "/v1/responses", responses),
+    ("gemini", "/v1beta/models/gemini-3-pro-preview:generateContent", gemini),
+]
+
+
+@pytest.mark.parametrize(("api", "path", "body"), FORMATS, ids=[api for api, _, _ in FORMATS])
+async def test_the_file_is_read_by_the_offered_tool_and_its_word_said(
+    api: Api, path: str, body: Callable[[bool], Body]
+) -> None:
+    script = Script(FILE, api, judged=True)
+    provider = DemoProvider(answering=script.answer)
+    await provider.start()
+    address = provider.provider().base_urls["anthropic-messages"]
+    try:
+        async with aiohttp.ClientSession() as session:
+            replies = []
+            for second in (False, True):
+                async with session.post(address + path, json=body(second)) as reply:
+                    assert reply.status == 200
+                    replies.append(await reply.text())
+    finally:
+        await provider.close()
+    assert FILE in replies[0]
+    assert "abc123" not in replies[0]
+    assert "the secret word is abc123" in replies[1]
+    assert (script.called, script.resulted, script.thinking_kept) == (True, True, True)
+    assert script.problems == []
+
+
+def changed(body: Body, *path: str | int, to: object = None) -> Body:
+    """The body with one value changed, or removed."""
+    place: Any = body
+    for step in path[:-1]:
+        place = place[step]
+    if to is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    return body
+
+
+REFUSED = [
+    pytest.param("anthropic-messages", changed(messages(), "max_tokens"), "max_tokens: required", id="no limit"),
+    pytest.param(
+        "anthropic-messages", {**messages(), "store": True}, "store: not a field", id="a field of another format"
+    ),
+    pytest.param("anthropic-messages", changed(messages(), "max_tokens", to=2048), "budget_tokens", id="no room"),
+    pytest.param("anthropic-messages", changed(messages(True), "messages", 2), "", id="a call that is yet to be run"),
+    pytest.param(
+        "anthropic-messages",
+        changed(messages(True), "messages", 1, "content", 0, "signature", to="foreign"),
+        "invalid signature",
+        id="another's signature",
+    ),
+    pytest.param(
+        "anthropic-messages",
+        changed(messages(True), "messages", 1, "content", 0),
+        "must begin with thinking",
+        id="a lost thought of Claude's",
+    ),
+    pytest.param(
+        "anthropic-messages",
+        changed(messages(True), "messages", 2, "content", 0, "tool_use_id", to="toolu_2"),
+        "results of ['toolu_2'], but called were ['toolu_1']",
+        id="a result of another call",
+    ),
+    pytest.param(
+        "anthropic-messages",
+        changed(messages(), "messages", 0, "content", to=[{"type": "text", "text": " "}]),
+        "must not be empty",
+        id="blank text",
+    ),
+    pytest.param(
+        "anthropic-messages",
+        changed(messages(), "tools", 0, "name", to="a b"),
+        "invalid or repeated",
+        id="a tool's name",
+    ),
+    pytest.param(
+        "openai-chat",
+        changed(chat(True), "messages", 1, "reasoning_content"),
+        "must be passed back",
+        id="a lost thought of DeepSeek's",
+    ),
+    pytest.param(
+        "openai-chat",
+        changed(chat(True), "messages", 2, to={"role": "user", "content": "Go on."}),
+        "have no result",
+        id="a call without result",
+    ),
+    pytest.param(
+        "openai-chat",
+        changed(chat(True), "messages", 1, "tool_calls", 0, "function", "arguments", to="{"),
+        "no JSON object",
+        id="broken arguments",
+    ),
+    pytest.param("openai-chat", {**chat(), "max_output_tokens": 9}, "not a field", id="Responses' limit in Chat"),
+    pytest.param(
+        "openai-chat", changed(chat(), "tools", to=[]) | {"tool_choice": "auto"}, "only allowed", id="no tools"
+    ),
+    pytest.param(
+        "openai-responses",
+        changed(responses(True), "input", 3, "call_id", to="call_2"),
+        "no tool call found",
+        id="an output without its call",
+    ),
+    pytest.param(
+        "openai-responses",
+        changed(responses(True), "input", 1, "encrypted_content", to="foreign"),
+        "invalid encrypted_content",
+        id="another's sealed reasoning",
+    ),
+    pytest.param("openai-responses", changed(responses(True), "input", 3), "no tool output", id="no output"),
+    pytest.param(
+        "gemini", changed(gemini(True), "contents", 1, "parts", 0, "thoughtSignature"), "is missing", id="no signature"
+    ),
+    pytest.param(
+        "gemini",
+        changed(gemini(True), "contents", 1, "parts", 0, "thoughtSignature", to=BYPASS),
+        "",
+        id="the documented value for a signature that was lost",
+    ),
+    pytest.param(
+        "gemini",
+        changed(gemini(True), "contents", 2, "parts", 0, "functionResponse", "response", to="text"),
+        "must be an object",
+        id="a response that is text",
+    ),
+    pytest.param("gemini", {**gemini(), "model": "m"}, "not a field", id="a model in Gemini's body"),
+]
+
+
+@pytest.mark.parametrize(("api", "body", "words"), REFUSED)
+def test_what_a_real_provider_would_refuse_is_seen(api: Api, body: Body, words: str) -> None:
+    found = refusals(api, body, SEAL)
+    assert any(words in problem for problem in found) if words else found == []
+
+
+ROW: Body = {
+    "id": "019a5c7e3f21aaaa",
+    "state": "settled",
+    "outcome": "ok",
+    "status": 200,
+    "error_class": None,
+    "input": 5,
+    "cache_read": None,
+    "cache_write": None,
+    "cache_write_1h": None,
+    "output": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        pytest.param({}, [], id="a settled row with tokens is good"),
+        pytest.param({"input": 0, "cache_read": 9}, [], id="all input may come from the cache"),
+        pytest.param({"state": "open"}, ["request 019a5c7e3f21aa is not settled"], id="an open row isn't"),
+        pytest.param({"output": None}, ["request 019a5c7e3f21aa has no tokens"], id="nor one without tokens"),
+        pytest.param(
+            {"outcome": "client-error", "status": 400, "error_class": "request"},
+            ["request 019a5c7e3f21aa: client-error 400 request"],
+            id="nor one that failed",
+        ),
+    ],
+)
+def test_a_ledger_row_is_judged(change: Body, problems: list[str]) -> None:
+    assert row_problems(ROW | change) == problems
+
+
+def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "agents"), "--no-install", "--cache", str(tmp_path)]
+    done = subprocess.run([*command, "--only", "codex: "], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 4
