@@ -83,11 +83,10 @@ class InputReader:
 
     def finish(self) -> str:
         """What is left at the end of the arguments."""
-        if self._state == "other":
-            return "".join(self._other)
-        if self._state == "opening":
-            return "" if self._raw.strip() in ("", "{}") else self._raw
-        return self._pair("")
+        if self._state in ("text", "done"):
+            return self._pair("")
+        left = "".join(self._other) or self._raw
+        return "" if left.strip() in ("", "{}") else left
 
     def _text(self, fragment: str) -> str:
         source = self._rest + fragment

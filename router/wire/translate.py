@@ -7,6 +7,7 @@ rendered once, the reply decoded and encoded, whole or streamed. Which formats t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from router.errors import Untranslatable
 from router.wire.amend import without_sealed
@@ -27,6 +28,9 @@ from router.wire.request import RequestView
 from router.wire.traits import Traits
 
 _NO_CONTENT = (MessageStart, UsageReport, KeepAlive, Opaque)
+
+MAX_WHOLE: Final = 64 << 20
+"""Bytes of a reply that isn't streamed although it should be."""
 
 
 class Translation:
@@ -117,8 +121,13 @@ class TranslatedStream:
     def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
         """See ``StreamTap.feed``."""
         if not self._streams:
+            if self.failed:
+                return b"", b""
             self._payload += chunk
-            return b"", b""
+            if len(self._payload) <= MAX_WHOLE:
+                return b"", b""
+            self._payload.clear()
+            return self._write([StreamFailed("server", "the provider's reply is too large")])
         self._tap.feed(chunk)
         return self._write(self._decoder.feed(chunk))
 
@@ -127,6 +136,8 @@ class TranslatedStream:
         if self._streams:
             self._tap.finish()
             events = self._decoder.finish()
+        elif self.failed:
+            return b""
         else:
             payload, self._payload = bytes(self._payload), bytearray()
             self._whole = self._target.read_reply(payload)
