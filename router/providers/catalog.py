@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from router.providers.addresses import DEFAULT_AUTH, auth_headers, endpoint_url, placeholders_of
 from router.providers.builtin import DEMO, demo
@@ -45,13 +45,17 @@ def _count(value: object) -> bool:
 # What a provider's habits can be called, and the test of a value. A habit that isn't listed for a provider is unknown.
 QUIRKS: Final[Mapping[str, Callable[[object], bool]]] = {
     "cache-hints": _one_of("anthropic", "openai", "none"),  # whose prompt cache marks it reads
+    "claude-only": _some_of(*get_args(Api)),  # formats that only its Claude models speak
     "count-input-tokens": _flag,  # has /responses/input_tokens
     "custom-tools-on-responses": _flag,  # keeps tools of type "custom"
+    "documents": _flag,  # takes PDF and other documents
     "documents-as": _one_of("document_url"),  # the part a document travels in, where it isn't the format's usual one
+    "encrypted-reasoning": _flag,  # gives sealed reasoning on Responses and takes it back
     "error-dialect": _one_of("anthropic", "openai", "google", "openrouter", "detail-list"),
     "format-by-model": _flag,  # a model speaks only one of the provider's formats
     "item-ids-rotate": _flag,  # an item has another id in each event of one Responses stream
     "max-tokens-field": _some_of("max_tokens", "max_completion_tokens"),  # what Chat calls the output limit
+    "official": _some_of(*get_args(Api)),  # formats of which it is the maker, or answers for it: Azure for OpenAI
     "parallel-tools": _flag,  # parallel_tool_calls is understood
     "prefill": _one_of("yes", "refused", "by-model"),  # a last message of the assistant's is continued
     "reasoning-in": _some_of("effort", "budget", "toggle"),  # how thinking can be asked for
@@ -60,11 +64,13 @@ QUIRKS: Final[Mapping[str, Callable[[object], bool]]] = {
         "reasoning", "reasoning_content", "reasoning_details", "think-tags", "content-parts", "thinking-blocks"
     ),  # where thinking comes back
     "reasoning-replay": _one_of("required", "allowed", "refused"),  # whether it goes back in later turns
+    "reasoning-summaries": _flag,  # gives summaries of reasoning on Responses where they are asked for
     "refused-fields": _names,  # fields of a Chat body that are an error
     "reported-cost": _flag,  # usage.cost is what was charged, in USD
     "sampling": _one_of("yes", "refused", "fixed", "by-model"),  # whether temperature and its like may be sent
     "stateless-responses": _flag,  # previous_response_id and GET /responses/ID don't work
     "strict-schema": _one_of("yes", "no", "all-tools-equal"),
+    "text-arrays": _flag,  # a Chat message's text may be a list of parts
     "tool-choice-levels": _some_of("auto", "none", "any", "required", "named"),
     "tool-id-rule": _one_of("alphanumeric-9", "may-be-missing", "empty-on-later-chunks"),
     "tool-name-limit": _count,  # characters
