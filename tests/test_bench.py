@@ -81,8 +81,10 @@ def test_numbers_show_the_digits_that_matter(value: float | None, text: str) -> 
 
 HEAD = b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n%b"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-DELTA = b"16\r\n~00000000000000000001~\r\n"
-END = b"c\r\nmessage_stop\r\n0\r\n\r\n"
+FIRST, SECOND = (b"16\r\n~%020d~\r\n" % sent for sent in (1, 2))
+LAST = b"0\r\n\r\n"
+END = b"c\r\nmessage_stop\r\n" + LAST
+REPEATED = b"19\r\nevent: response.completed\r\n" + FIRST + b"200\r\n" + b" " * 512 + b"\r\n" + LAST
 
 
 @pytest.mark.parametrize(
@@ -91,11 +93,11 @@ END = b"c\r\nmessage_stop\r\n0\r\n\r\n"
         pytest.param(HEAD % (b"200 OK", 2, b"{}"), None, None, id="a whole reply is taken"),
         pytest.param(HEAD % (b"502 Bad Gateway", 2, b"{}"), None, "502", id="another status is an error"),
         pytest.param(HEAD % (b"200 OK", 9, b"{}"), None, "connection lost", id="a reply cut short is an error"),
-        pytest.param(STREAM + DELTA * 2 + END, 2, None, id="a whole stream is taken"),
-        pytest.param(STREAM + DELTA + END, 2, "1 of 2 deltas", id="a missing delta is an error"),
-        pytest.param(
-            STREAM + DELTA * 2 + b"0\r\n\r\n", 2, "2 of 2 deltas, ending", id="a stream without its end is one"
-        ),
+        pytest.param(STREAM + FIRST + SECOND + END, 2, None, id="a whole stream is taken"),
+        pytest.param(STREAM + FIRST + SECOND + REPEATED, 2, None, id="one that repeats its text at the end, too"),
+        pytest.param(STREAM + FIRST + REPEATED, 2, "1 of 2 deltas", id="what is repeated counts once"),
+        pytest.param(STREAM + FIRST + END, 2, "1 of 2 deltas", id="a missing delta is an error"),
+        pytest.param(STREAM + FIRST + SECOND + LAST, 2, "2 of 2 deltas, ending", id="a stream without its end is one"),
         pytest.param(b"", None, "connection lost", id="no reply is one"),
     ],
 )

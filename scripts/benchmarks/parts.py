@@ -12,8 +12,8 @@ from pathlib import Path
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from benchmarks import ledger, targets
-from benchmarks.payloads import SESSION_TURNS, agent, growing, huge
-from benchmarks.replies import chat_format, messages_format
+from benchmarks.payloads import SESSION_TURNS, Payload, agent, chat_stream, growing, huge, responses_stream
+from benchmarks.replies import Format, chat_format, messages_format
 from benchmarks.report import Row
 from benchmarks.timing import micros, same
 from router.profile.load import load_profile
@@ -25,10 +25,14 @@ from router.routing.rules import decide
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, HostRule, KeyRing, hash_key
 from router.wire.body import Body
+from router.wire.codec import Codec
 from router.wire.formats import CODECS
+from router.wire.traits import Traits
+from router.wire.translate import Translation
 
 _MESSAGES = CODECS["anthropic-messages"]
 _CHAT = CODECS["openai-chat"]
+_RESPONSES = CODECS["openai-responses"]
 _HEADERS = CIMultiDictProxy(
     CIMultiDict(
         {
@@ -57,6 +61,7 @@ def measure(*, quick: bool, ledger_rows: int, say: targets.Say) -> list[Row]:
             *_decisions(Path(name), seconds),
             *_tokens(seconds),
             *_taps(seconds),
+            *_translations(seconds),
         ]
     return [*rows, *ledger.measure(quick=quick, rows=ledger_rows, say=say)]
 
@@ -222,3 +227,34 @@ def _taps(seconds: float) -> list[Row]:
         what = f"a delta through the tap, {codec.api}" + (", usage hidden" if hidden else "")
         rows.append(Row(what, micros(tap.feed, same(event), seconds=seconds), "µs"))
     return rows
+
+
+def _translations(seconds: float) -> list[Row]:
+    """A request to a provider of another format, and a delta on its way back."""
+    rows = []
+    ways: tuple[tuple[str, Payload, Codec, Codec, bytes, bytes], ...] = (
+        ("Messages → Chat", agent(stream=True), _MESSAGES, _CHAT, *_stream_of(chat_format())),
+        ("Chat → Messages", chat_stream(), _CHAT, _MESSAGES, *_stream_of(messages_format())),
+        ("Responses → Messages", responses_stream(), _RESPONSES, _MESSAGES, *_stream_of(messages_format())),
+    )
+    for name, payload, source, target, start, delta in ways:
+        raw = payload.body(0, _NONCE)
+        traits = Traits(provider="bench", model="any")
+
+        def translate(
+            raw: bytes, source: Codec = source, target: Codec = target, traits: Traits = traits
+        ) -> Translation:
+            return Translation(source.view(Body.parse(raw)), source, target, traits, allow_losses=False)
+
+        translation = translate(raw)
+        rows.append(Row(f"translate a request, {name}, 100 KB", micros(translate, same(raw), seconds=seconds), "µs"))
+        stream = translation.stream(translation.asked("bench", 0))
+        stream.feed(start)
+        if not stream.feed(delta)[0]:
+            raise AssertionError("a delta is passed on at once")
+        rows.append(Row(f"a delta translated, {name}", micros(stream.feed, same(delta), seconds=seconds), "µs"))
+    return rows
+
+
+def _stream_of(made: Format) -> tuple[bytes, bytes]:
+    return made.start, made.stamped(1)

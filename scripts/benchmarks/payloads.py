@@ -1,8 +1,9 @@
 """The requests that are sent, made up from a seed: the same bytes on every machine.
 
 Sizes follow what coding agents send: *small* is one question of 1 KB in the Chat format, *agent* 100 KB with a system
-prompt, 20 tools and 40 messages in the Messages format, *huge* the same shape at 2 MB. Each holds a place for a nonce
-in its last message, so that no cache can answer for the work.
+prompt, 20 tools and 40 messages in the Messages format, *huge* the same shape at 2 MB, *stream* agent's with a stream
+asked for, in the words of Chat and Responses, too. Each holds a place for a nonce in its last message, so that no cache
+can answer for the work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from typing import Any
 
 MODEL = "claude-sonnet-4-5"
 NONCE_LENGTH = 16
@@ -68,9 +70,21 @@ def small() -> Payload:
 
 def agent(*, stream: bool = False) -> Payload:
     """100 KB in 40 messages with 20 tools, Messages."""
-    return _split(
-        "stream" if stream else "agent", "/v1/messages", conversation(turns=19, result_bytes=2900, stream=stream)
-    )
+    return _split("stream" if stream else "agent", "/v1/messages", _agent(stream=stream))
+
+
+def chat_stream() -> Payload:
+    """*stream* in the words of Chat."""
+    return _split("stream, chat", "/v1/chat/completions", as_chat(_agent(stream=True)))
+
+
+def responses_stream() -> Payload:
+    """*stream* in the words of Responses."""
+    return _split("stream, responses", "/v1/responses", as_responses(_agent(stream=True)))
+
+
+def _agent(*, stream: bool) -> dict[str, Any]:
+    return conversation(turns=19, result_bytes=2900, stream=stream)
 
 
 def huge() -> Payload:
@@ -86,7 +100,7 @@ def growing() -> Session:
     return Session("session", "/v1/messages", encode(whole)[:-1], tuple(map(encode, messages)))
 
 
-def conversation(*, turns: int, result_bytes: int, stream: bool = False, nonces: bool = False) -> dict[str, object]:
+def conversation(*, turns: int, result_bytes: int, stream: bool = False, nonces: bool = False) -> dict[str, Any]:
     """A coding agent's request after so many tool calls: ``2 * turns + 2`` messages, a nonce in the last or all."""
     chance = random.Random(2)
     mark = f"({_NONCE}) " if nonces else ""
@@ -108,7 +122,7 @@ def conversation(*, turns: int, result_bytes: int, stream: bool = False, nonces:
             {"role": "user", "content": [result]},
         ]
     messages.append(_said("user", f"Go on with the next step. ({_NONCE})"))
-    body: dict[str, object] = {"model": MODEL, "max_tokens": 4096}
+    body: dict[str, Any] = {"model": MODEL, "max_tokens": 4096}
     if stream:
         body["stream"] = True
     cached = {"type": "ephemeral"}
@@ -118,13 +132,68 @@ def conversation(*, turns: int, result_bytes: int, stream: bool = False, nonces:
     return body
 
 
+def as_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """The same conversation as a client of Chat has it."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": body["system"][0]["text"]}]
+    for message in body["messages"]:
+        texts = [block["text"] for block in message["content"] if block["type"] == "text"]
+        calls = [
+            {
+                "id": block["id"],
+                "type": "function",
+                "function": {"name": block["name"], "arguments": encode(block["input"]).decode()},
+            }
+            for block in message["content"]
+            if block["type"] == "tool_use"
+        ]
+        results = [block for block in message["content"] if block["type"] == "tool_result"]
+        messages += [
+            {"role": "tool", "tool_call_id": block["tool_use_id"], "content": block["content"]} for block in results
+        ]
+        if texts or calls:
+            spoken: dict[str, Any] = {"role": message["role"], "content": "\n".join(texts)}
+            messages.append(spoken | ({"tool_calls": calls} if calls else {}))
+    tools = [{"type": "function", "function": _function(tool)} for tool in body["tools"]]
+    asked = {"stream": True, "stream_options": {"include_usage": True}} if body.get("stream") else {}
+    limit = {"max_completion_tokens": body["max_tokens"]}
+    return {"model": body["model"], **limit, **asked, "tools": tools, "messages": messages}
+
+
+def as_responses(body: dict[str, Any]) -> dict[str, Any]:
+    """The same conversation as a client of Responses has it, nothing stored."""
+    items: list[dict[str, Any]] = []
+    for message in body["messages"]:
+        for block in message["content"]:
+            match block["type"]:
+                case "tool_use":
+                    arguments = encode(block["input"]).decode()
+                    call = {"call_id": block["id"], "name": block["name"], "arguments": arguments}
+                    items.append({"type": "function_call", **call})
+                case "tool_result":
+                    result = {"call_id": block["tool_use_id"], "output": block["content"]}
+                    items.append({"type": "function_call_output", **result})
+                case _:
+                    kind = "output_text" if message["role"] == "assistant" else "input_text"
+                    content = [{"type": kind, "text": block["text"]}]
+                    items.append({"type": "message", "role": message["role"], "content": content})
+    tools = [{"type": "function", **_function(tool), "strict": False} for tool in body["tools"]]
+    asked = {"stream": True} if body.get("stream") else {}
+    limit = {"max_output_tokens": body["max_tokens"], "store": False}
+    instructions = {"instructions": body["system"][0]["text"]}
+    return {"model": body["model"], **limit, **asked, **instructions, "tools": tools, "input": items}
+
+
+def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    return {"name": tool["name"], "description": tool["description"], "parameters": tool["input_schema"]}
+
+
 def encode(body: object) -> bytes:
     """JSON as the SDKs write it."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def every_payload() -> dict[str, Payload | Session]:
-    made = (small(), agent(), huge(), agent(stream=True), growing())
+    made = (small(), agent(), huge(), agent(stream=True), chat_stream(), responses_stream(), growing())
     return {payload.name: payload for payload in made}
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import targets
 from benchmarks.payloads import SESSION_TURNS, Payload, Session, every_payload
-from benchmarks.processes import Worker, allow_many_files, cores, environment
+from benchmarks.processes import Meter, Worker, allow_many_files, cores, environment
 from benchmarks.targets import Target
 
 PROXIES = ("bare aiohttp", "router")
@@ -33,6 +35,19 @@ class Cell:
     requests: int = 1_000_000
     ramp_s: float = 0.0
 
+    @property
+    def steady_s(self) -> tuple[float, float] | None:
+        """From when to when, in seconds, all streams run and no request begins or ends."""
+        if not (self.once and self.deltas):
+            return None
+        begin, end = self.ramp_s + 1.0, self.deltas * self.delay_ms / 1000 - 0.5
+        return (begin, end) if begin < end else None
+
+    @property
+    def deltas_s(self) -> float:
+        """Deltas a second of all streams together."""
+        return self.clients * 1000 / self.delay_ms
+
 
 CELLS = (
     Cell("small, 1 client", "small", 1, direct=True),
@@ -44,9 +59,20 @@ CELLS = (
     Cell("stream, 1 client", "stream", 1, deltas=200, delay_ms=5, direct=True),
     Cell("stream, 16 clients", "stream", 16, deltas=200, delay_ms=5),
 )
-MANY = Cell("1000 streams", "stream", 1000, deltas=60, delay_ms=200, direct=True, once=True, requests=1000, ramp_s=4.0)
+MANY = "streams at once"
 SESSION = Cell("growing session", "session", 1, once=True, requests=SESSION_TURNS)
 WITH_TOKENS, WITHOUT_TOKENS = "router, token rule", "router, no token rule"
+# Streams of a client's format and, behind the router, a provider's: the profile's prefix and the payload of each.
+TRANSLATED = {
+    "Messages → Chat": ("/to-chat", "stream"),
+    "Chat → Messages": ("/plain", "stream, chat"),
+    "Responses → Messages": ("/plain", "stream, responses"),
+}
+
+
+def many(streams: int) -> Cell:
+    """So many streams of 5 deltas a second, for 12 seconds each, begun within 4."""
+    return Cell(MANY, "stream", streams, deltas=60, delay_ms=200, direct=True, once=True, requests=streams, ramp_s=4.0)
 
 
 @dataclass(slots=True)
@@ -55,6 +81,7 @@ class Results:
 
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    streams: int = 0
     idle_mb: dict[str, float] = field(default_factory=dict)
 
     def values(self, cell: str, target: str, key: str) -> list[float]:
@@ -146,12 +173,31 @@ class Bench:
                 self.results.samples.setdefault((SESSION.name, target.name), []).append(sample)
                 say(f"round {number + 1}/{rounds}  {SESSION.name:20s} {target.name:14s} {brief(sample)}")
 
+    def run_streams(self, cell: Cell, *, rounds: int) -> None:
+        """Many streams at once, passed through by every target, and translated by the router."""
+        router = next((target for target in self.targets if target.name == "router"), None)
+        translated = [
+            replace(router, name=f"router, {way}", prefix=prefix, payload=payload)
+            for way, (prefix, payload) in TRANSLATED.items()
+            if router is not None
+        ]
+        self.results.streams = cell.clients
+        passing = self.targets
+        self.targets = [*passing, *translated]
+        try:
+            self.run([cell], rounds=rounds, seconds=0)
+        finally:
+            self.targets = passing
+
     def _measure(self, cell: Cell, target: Target, seconds: float) -> Sample:
         if target.stalls:
             target.stalls.longest_ms()
         if target.meter:
             target.meter.start()
-        sample = self._send(cell, target, seconds)
+        with ThreadPoolExecutor(1) as beside:
+            steady = beside.submit(watch, target.meter, cell) if target.meter and cell.steady_s else None
+            sample = self._send(cell, target, seconds)
+            sample |= steady.result() if steady else {}
         sample["requests_s"] = sample["requests"] / sample["seconds"]
         if target.meter:
             target.meter.settle()
@@ -165,12 +211,13 @@ class Bench:
         return sample
 
     def _send(self, cell: Cell, target: Target, seconds: float) -> Sample:
-        payload: Payload | Session = self._payloads[cell.payload]
+        name = target.payload or cell.payload
+        payload: Payload | Session = self._payloads[name]
         before = self.provider.ask(deltas=cell.deltas or 0, delay_ms=cell.delay_ms)["requests"]
         sample = self.load.ask(
             port=target.port,
             path=target.prefix + payload.path,
-            payload=cell.payload,
+            payload=name,
             clients=cell.clients,
             seconds=seconds if not cell.once else 60.0,
             max_requests=cell.requests,
@@ -203,6 +250,7 @@ def measure(
     seconds: float,
     only: str,
     peers: Sequence[str],
+    streams: int,
     with_router: bool,
     provider_port: int,
 ) -> Results:
@@ -215,11 +263,25 @@ def measure(
             bench.run([cell for cell in CELLS if only in cell.name], rounds=rounds, seconds=seconds)
             if only in SESSION.name:
                 bench.run_sessions(2 * rounds)
-            if only in MANY.name:
-                bench.run([MANY], rounds=min(2, rounds - 1) or 1, seconds=0)
+            if only in MANY:
+                bench.run_streams(many(streams), rounds=min(2, rounds - 1) or 1)
         finally:
             bench.stop()
         return bench.results
+
+
+def watch(meter: Meter, cell: Cell) -> Sample:
+    """The CPU that a server takes while all streams run: its share of a core, and microseconds a delta."""
+    assert cell.steady_s is not None
+    begin, end = cell.steady_s
+    time.sleep(begin)
+    began, before = time.monotonic(), meter.cpu_ms()
+    time.sleep(end - begin)
+    now, after = time.monotonic(), meter.cpu_ms()
+    if before is None or after is None:
+        return {}
+    share = (after - before) / 1000 / (now - began)
+    return {"cpu_share": share, "cpu_us_per_delta": share / cell.deltas_s * 1e6}
 
 
 def brief(sample: Sample) -> str:
@@ -231,6 +293,8 @@ def brief(sample: Sample) -> str:
     for label, key in (("cpu", "cpu_ms_per_request"), ("stall", "stall_ms")):
         if (value := dig(sample, key)) is not None:
             parts.append(f"{label} {value:.2f} ms")
+    if (value := dig(sample, "cpu_us_per_delta")) is not None:
+        parts.append(f"{value:.0f} µs a delta, {sample['cpu_share']:.0%} of a core, {sample['peak_mb']:.0f} MB")
     if sample["errors"]:
         parts.append(f"{sample['errors']} ERRORS")
     return "  ".join(parts)

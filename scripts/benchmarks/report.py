@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import ROOT
-from benchmarks.proxy import SESSION, WITH_TOKENS, WITHOUT_TOKENS, Results
+from benchmarks.proxy import MANY, SESSION, TRANSLATED, WITH_TOKENS, WITHOUT_TOKENS, Results
 
 BARE, ROUTER = "bare aiohttp", "router"
+_TRANSLATED = {way: f"router, {way}" for way in TRANSLATED}
+_VARIANTS = frozenset({WITH_TOKENS, WITHOUT_TOKENS, *_TRANSLATED.values()})  # the router in one cell only
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def _cpu_name() -> str:
 
 def overview(results: Results) -> str:
     """One line a target: the same work on one core."""
-    names = list(dict.fromkeys(target for cell, target in results.samples if cell != SESSION.name))
+    names = list(dict.fromkeys(target for cell, target in results.samples if target not in _VARIANTS))
     head = [
         "target",
         "small req/s",
@@ -116,8 +118,7 @@ def overview(results: Results) -> str:
 
 def goals(results: Results) -> list[Row]:
     """The router against the bare proxy and against a direct call, with what is aimed at."""
-    ratio, added, median = results.ratio, results.added, results.median
-    many = "1000 streams"
+    ratio, added = results.ratio, results.added
     rows = [
         Row(
             "agent req/s, router / bare", ratio("agent, 16 clients", "requests_s", ROUTER, BARE), "×", 0.6, 0.75, False
@@ -140,9 +141,7 @@ def goals(results: Results) -> list[Row]:
             1.5,
             1.15,
         ),
-        Row(f"{many}: peak RSS", median(many, ROUTER, "peak_mb"), "MB", 200, 120),
-        Row(f"{many}: peak RSS, bare", median(many, BARE, "peak_mb"), "MB"),
-        Row(f"{many}: p99 of a delta on its way, added", added(many, "transit_ms.p99", ROUTER), "ms", 25.0),
+        *streams(results),
         Row(
             "a token rule on a growing session, per turn",
             ratio(SESSION.name, "whole_ms.mean", WITH_TOKENS, WITHOUT_TOKENS),
@@ -156,7 +155,7 @@ def goals(results: Results) -> list[Row]:
     peers = [
         name
         for name in dict.fromkeys(target for _, target in results.samples)
-        if name not in {"direct", BARE, ROUTER, WITH_TOKENS, WITHOUT_TOKENS}
+        if name not in {"direct", BARE, ROUTER, *_VARIANTS}
     ]
     for name in peers:
         value = ratio("agent, 16 clients", "requests_s", ROUTER, name)
@@ -164,9 +163,36 @@ def goals(results: Results) -> list[Row]:
     return rows
 
 
+def streams(results: Results) -> list[Row]:
+    """Many streams at once, passed on and translated. A delta's CPU is that of the time when all of them run."""
+    many = f"{results.streams:,} streams"
+    median = results.median
+    rows = [
+        Row(f"{many}: peak RSS", median(MANY, ROUTER, "peak_mb"), "MB", 200, 120),
+        Row(f"{many}: peak RSS, bare", median(MANY, BARE, "peak_mb"), "MB"),
+        Row(f"{many}: p99 of a delta on its way, added", results.added(MANY, "transit_ms.p99", ROUTER), "ms", 25.0),
+        Row(f"{many}: CPU per delta, bare", median(MANY, BARE, "cpu_us_per_delta"), "µs"),
+        Row(f"{many}: CPU per delta, passed on", median(MANY, ROUTER, "cpu_us_per_delta"), "µs"),
+    ]
+    for way, name in _TRANSLATED.items():
+        ratio = results.ratio(MANY, "cpu_us_per_delta", name, ROUTER)
+        rows += [
+            Row(f"{many}, {way}: CPU per delta", median(MANY, name, "cpu_us_per_delta"), "µs"),
+            Row(f"{many}, {way}: CPU per delta / passed on", ratio, "×", 3.0, 2.0),
+            Row(f"{many}, {way}: share of a core", median(MANY, name, "cpu_share"), "", 1.0),
+            Row(f"{many}, {way}: peak RSS", median(MANY, name, "peak_mb"), "MB"),
+            Row(
+                f"{many}, {way}: p99 of a delta on its way, added",
+                results.added(MANY, "transit_ms.p99", name),
+                "ms",
+            ),
+        ]
+    return rows
+
+
 def stall_of_all(results: Results) -> float | None:
-    """The longest of every cell, the sessions too."""
-    stalls = [results.worst(name, "stall_ms") for name in (ROUTER, WITH_TOKENS, WITHOUT_TOKENS)]
+    """The longest of every cell, the sessions and the translated streams too."""
+    stalls = [results.worst(name, "stall_ms") for name in (ROUTER, *_VARIANTS)]
     return max((stall for stall in stalls if stall is not None), default=None)
 
 

@@ -47,6 +47,12 @@ PLAIN_RULES = """\
 [default]
 to = "anthropic"
 """
+# To a provider that speaks Chat only.
+CHAT_RULES = """\
+[default]
+to = "groq"
+model = "llama-3.3-70b-versatile"
+"""
 PROVIDERS = """
 [providers.anthropic]
 base-url = "http://127.0.0.1:PORT"
@@ -63,11 +69,12 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Target:
-    """Where requests go, and what of it can be measured from outside."""
+    """Where requests go, and what of it can be measured from outside. ``payload`` stands in for that of a cell."""
 
     name: str
     port: int
     prefix: str = ""
+    payload: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
     meter: Meter | None = None
@@ -110,6 +117,7 @@ def router(provider: int, *, folder: Path, core: int | None) -> Target:
     write_profile(home, "bench", RULES + providers)
     write_profile(home, "plain", PLAIN_RULES + providers)
     write_profile(home, "tokens", TOKEN_RULES + PLAIN_RULES + providers)
+    write_profile(home, "to-chat", CHAT_RULES + providers)
     process, port = start_router(home, folder=folder, core=core)
     target = Target("router", port, prefix="/bench", process=process, meter=Meter(process.pid))
     target.stalls = Stalls(process, folder / "router.stalls")
