@@ -10,6 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from router.wire.anthropic_messages.decode import MessagesDecoder
+from router.wire.anthropic_messages.encode import PING, MessagesEncoder
+from router.wire.anthropic_messages.foreign import without_foreign
+from router.wire.anthropic_messages.parse import parsed
+from router.wire.anthropic_messages.render import rendered
 from router.wire.anthropic_messages.tap import MessagesTap, ReplyHead
 from router.wire.anthropic_messages.view import MessagesView
 from router.wire.body import Body
@@ -41,7 +46,12 @@ class _Reply(ReplyHead):
     message: Any = None
 
 
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
 _replies = msgspec.json.Decoder(_Reply)
+_counts = msgspec.json.Decoder(_Count)
 
 
 _PLACES: Final = {
@@ -52,6 +62,20 @@ _PLACES: Final = {
     "stop": ("stop_sequences",),
     "effort": ("output_config", "effort"),
 }
+
+
+_FIELD_NAMES: Final = {
+    "stop": "stop_sequences",
+    "depth": "thinking",
+    "output": "output_config.format",
+    "parallel_tools": "tool_choice.disable_parallel_tool_use",
+    "user": "metadata.user_id",
+}
+
+_COUNTED: Final = frozenset(
+    "model messages system tools tool_choice thinking output_config cache_control speed".split()
+)
+"""What a request to count tokens may hold of a request for a reply."""
 
 
 class AnthropicMessages(Codec):
@@ -97,17 +121,33 @@ class AnthropicMessages(Codec):
         error = {"type": words_for(None, code).anthropic, "message": message}
         return encode_event(msgspec.json.encode({"type": "error", "error": error}), "error")
 
+    # --- translation ----------------------------------------------------------------------------------------------
+
+    field_names = _FIELD_NAMES
+    keep_alive = PING
+
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
-        raise NotImplementedError
+        return parsed(view, losses)
 
     def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
-        raise NotImplementedError
+        return rendered(conversation, traits, losses)
 
     def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
-        raise NotImplementedError
+        return MessagesDecoder(traits, tools)
 
     def encoder(self, asked: Asked) -> ReplyEncoder:
-        raise NotImplementedError
+        return MessagesEncoder(asked)
+
+    def read_count(self, payload: bytes) -> int | None:
+        count = decoded(payload, _counts)
+        return None if count is None or count.input_tokens < 0 else count.input_tokens
+
+    def count_request(self, rendered: bytes) -> bytes:
+        body = Body.parse(rendered)
+        return body.with_fields({}, drop=[name for name in body if name not in _COUNTED])
+
+    def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
+        return without_foreign(body, traits)
 
 
 def _parts(content: Any) -> frozenset[ReplyPart] | None:
