@@ -177,8 +177,8 @@ def _openai_writes(report: Mapping[str, Any], details: Mapping[str, Any]) -> tup
         _count(report, "cache_creation_input_tokens"),
     )
     by_ttl = _object(details, "cache_write_tokens_details") or _object(report, "cache_write_tokens_details")
-    long = _count(by_ttl, "ttl_12h")
-    short = _first(_count(by_ttl, "ttl_30m"), None if long is None else 0, total)
+    long = _first(_count(by_ttl, "ttl_12h_tokens"), _count(by_ttl, "ttl_12h"))
+    short = _first(_count(by_ttl, "ttl_30m_tokens"), _count(by_ttl, "ttl_30m"), None if long is None else 0, total)
     if short is not None and total is not None and total > short + (long or 0):
         short = total - (long or 0)
     return short, long

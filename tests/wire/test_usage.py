@@ -120,6 +120,19 @@ def chat(prompt: Any = 100, completion: Any = 10, **more: Any) -> dict[str, Any]
             Usage(50, None, 20, 30, 10),
             id="written with both lifetimes",
         ),
+        pytest.param(
+            {
+                "input_tokens": 100,
+                "input_tokens_details": {
+                    "cached_tokens": 0,
+                    "cache_write_tokens": 50,
+                    "cache_write_tokens_details": {"ttl_30m_tokens": 20, "ttl_12h_tokens": 30},
+                },
+                "output_tokens": 10,
+            },
+            Usage(50, 0, 20, 30, 10),
+            id="written with both lifetimes, Responses",
+        ),
         pytest.param(chat(prompt_cache_hit_tokens=40), Usage(60, 40, output=10), id="DeepSeek"),
         pytest.param(chat(cached_tokens=40), Usage(60, 40, output=10), id="Moonshot"),
         pytest.param(chat(num_cached_tokens=40), Usage(60, 40, output=10), id="Mistral"),
@@ -304,7 +317,8 @@ json_values = st.recursive(
 NAMES = """input_tokens output_tokens cache_read_input_tokens cache_creation_input_tokens cache_creation iterations
     ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens_details thinking_tokens prompt_tokens
     completion_tokens total_tokens prompt_tokens_details input_tokens_details cached_tokens completion_tokens_details
-    reasoning_tokens cache_write_tokens cache_write_tokens_details ttl_30m ttl_12h cost prompt_cache_hit_tokens
+    reasoning_tokens cache_write_tokens cache_write_tokens_details ttl_30m ttl_12h ttl_30m_tokens ttl_12h_tokens
+    cost prompt_cache_hit_tokens
     promptTokenCount cachedContentTokenCount candidatesTokenCount thoughtsTokenCount toolUsePromptTokenCount
     totalTokenCount service_tier speed serviceTier type""".split()
 reports = st.dictionaries(
