@@ -201,7 +201,7 @@ class Exchange:
         """Pass the request through where the provider speaks the client's format, else translate it."""
         provider, model = chosen.provider, chosen.model
         api = self.format_to(provider, model)
-        traits = traits_for(provider, model, api)
+        traits = traits_for(provider, model, api, self.profile.models.get((provider.name, model)))
         going = Going(
             view=view,
             provider=provider,
