@@ -19,7 +19,8 @@ class Asked:
     ``reply_id`` is unique to the reply, made of letters and digits; ``created`` is in seconds since 1970; ``model`` is
     named in the reply, empty: the one that the provider names. ``input_estimate`` is the input in tokens as far as it
     can be known before the provider says. ``echo`` has top-level fields of the request, as raw JSON, that the format
-    repeats in its replies (``Codec.echoed``).
+    repeats in its replies (``Codec.echoed``). ``array``: a stream is one JSON array instead of events, as Gemini's
+    clients get it without ``alt=sse``.
     """
 
     reply_id: str
@@ -29,6 +30,7 @@ class Asked:
     include_usage: bool = True
     include_state: bool = True
     echo: Mapping[str, bytes] = field(default_factory=dict)
+    array: bool = False
 
 
 class ReplyEncoder(ABC):

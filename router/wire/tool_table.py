@@ -15,6 +15,7 @@ from router.wire.conversation import Conversation, Tool, ToolCall
 from router.wire.freeform import as_function
 
 _ALLOWED: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_NO_LETTERS: Final = tuple("0123456789-")
 _JOINT: Final = "__"
 
 
@@ -29,11 +30,19 @@ class Known(NamedTuple):
 
 class ToolTable:
     """Names for one target: ``limit`` characters of letters, digits, ``_`` and ``-``. ``custom``: whether the target
-    knows freeform tools."""
+    knows freeform tools. ``lettered``: whether a name must begin with a letter or ``_``."""
 
-    def __init__(self, conversation: Conversation | None = None, *, limit: int = 64, custom: bool = False) -> None:
+    def __init__(
+        self,
+        conversation: Conversation | None = None,
+        *,
+        limit: int = 64,
+        custom: bool = False,
+        lettered: bool = False,
+    ) -> None:
         self._limit = limit
         self._custom = custom
+        self._lettered = lettered
         self._names: dict[tuple[str | None, str], str] = {}
         self._known: dict[str, Known] = {}
         if conversation is None:
@@ -51,7 +60,7 @@ class ToolTable:
 
     def name(self, name: str, namespace: str | None = None) -> str:
         """What the target calls a tool of the client."""
-        return self._names.get((namespace, name)) or legal(name, namespace, self._limit)
+        return self._names.get((namespace, name)) or self._legal(name, namespace)
 
     def tool(self, tool: Tool) -> Tool:
         """A tool as the target can be offered it: no namespace, and a function where it knows no other kind."""
@@ -77,19 +86,24 @@ class ToolTable:
     def _learn(self, name: str, namespace: str | None, custom: bool) -> None:
         if (namespace, name) in self._names:
             return
-        shown = legal(name, namespace, self._limit)
+        shown = self._legal(name, namespace)
         while shown in self._known:  # two names that become one
             shown = _shortened(f"{shown}{namespace or ''}{_JOINT}{name}", shown, self._limit)
         self._names[namespace, name] = shown
         self._known[shown] = Known(name, namespace, custom, self.wraps(custom))
 
+    def _legal(self, name: str, namespace: str | None) -> str:
+        return legal(name, namespace, self._limit, lettered=self._lettered)
 
-def legal(name: str, namespace: str | None, limit: int) -> str:
+
+def legal(name: str, namespace: str | None, limit: int, *, lettered: bool = False) -> str:
     """The name as every format takes it, unchanged wherever possible."""
     full = name if namespace is None else f"{namespace}{_JOINT}{name}"
-    if len(full) <= limit and _ALLOWED.fullmatch(full):
+    begins_well = not lettered or not full.startswith(_NO_LETTERS)
+    if len(full) <= limit and begins_well and _ALLOWED.fullmatch(full):
         return full
-    return _shortened(full, "".join(char if _ALLOWED.fullmatch(char) else "_" for char in full), limit)
+    shown = "".join(char if _ALLOWED.fullmatch(char) else "_" for char in full)
+    return _shortened(full, shown if begins_well else f"_{shown}", limit)
 
 
 def _shortened(full: str, shown: str, limit: int) -> str:

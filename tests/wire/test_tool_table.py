@@ -40,6 +40,22 @@ class TestNames:
         assert tools.known(shown) == Known(name, namespace)
         assert shown in tools
 
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            pytest.param("1password_get", "_1password_get_bf0a6d62", id="a digit first"),
+            pytest.param("-x", "_-x_a4209624", id="a dash first"),
+            pytest.param("_x", "_x", id="an underscore first"),
+            pytest.param("x1", "x1", id="a letter first"),
+        ],
+    )
+    def test_where_a_name_must_begin_with_a_letter(self, name: str, shown: str) -> None:
+        conversation = Conversation("m", (), tools=(Tool(name),))
+        assert ToolTable(conversation).name(name) == name
+        tools = ToolTable(conversation, lettered=True)
+        assert tools.name(name) == shown
+        assert tools.known(shown) == Known(name)
+
     def test_a_name_from_the_history_leads_back_too(self) -> None:
         tools = table(calls=(ToolCall("c", LONG, "{}"), ToolCall("d", "patch", "x", custom=True)))
         assert tools.known(tools.name(LONG)) == Known(LONG)
