@@ -85,28 +85,41 @@ FORMATS: list[tuple[Api, str, Callable[[bool], Body]]] = [
 ]
 
 
-@pytest.mark.parametrize(("api", "path", "body"), FORMATS, ids=[api for api, _, _ in FORMATS])
-async def test_the_file_is_read_by_the_offered_tool_and_its_word_said(
-    api: Api, path: str, body: Callable[[bool], Body]
-) -> None:
-    script = Script(FILE, api, judged=True)
+async def sent(script: Script, path: str, bodies: list[Body]) -> list[str]:
     provider = DemoProvider(answering=script.answer)
     await provider.start()
-    address = provider.provider().base_urls["anthropic-messages"]
+    replies = []
     try:
         async with aiohttp.ClientSession() as session:
-            replies = []
-            for second in (False, True):
-                async with session.post(address + path, json=body(second)) as reply:
+            for body in bodies:
+                async with session.post(provider.provider().base_urls["anthropic-messages"] + path, json=body) as reply:
                     assert reply.status == 200
                     replies.append(await reply.text())
     finally:
         await provider.close()
+    return replies
+
+
+@pytest.mark.parametrize(("api", "path", "body"), FORMATS, ids=[api for api, _, _ in FORMATS])
+async def test_files_are_read_by_the_offered_tool_and_the_word_said(
+    api: Api, path: str, body: Callable[[bool], Body]
+) -> None:
+    script = Script(FILE, api, judged=True)
+    further = json.loads(json.dumps(body(True)).replace("The secret word is abc123", "The notes continue in /more.txt"))
+    replies = await sent(script, path, [body(False), further, body(True)])
     assert FILE in replies[0]
-    assert "abc123" not in replies[0]
-    assert "the secret word is abc123" in replies[1]
-    assert (script.called, script.resulted, script.thinking_kept) == (True, True, True)
+    assert "/more.txt" in replies[1]
+    assert "the secret word is abc123" in replies[2]
+    assert (script.calls, script.results, script.thinking_kept) == (2, 2, True)
     assert script.problems == []
+
+
+async def test_what_else_is_asked_gets_the_usual_answer() -> None:
+    script = Script(FILE, "openai-chat", judged=True)
+    title = {"model": "m", "messages": [{"role": "user", "content": f"A title for: {ASKED}"}]}
+    (reply,) = await sent(script, "/v1/chat/completions", [title])
+    assert "A title for" in reply
+    assert (script.calls, script.results) == (0, 0)
 
 
 def changed(body: Body, *path: str | int, to: object = None) -> Body:

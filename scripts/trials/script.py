@@ -1,8 +1,8 @@
-"""The provider's part in a trial: it has a file read by the agent's own tool, then says what stood in it.
+"""The provider's part in a trial: it has two files read by the agent's own tool, then says what stood in them.
 
-``Script.answer`` is what the built-in provider says in place of its usual answers. It knows the file's path from the
-person's words and the secret only from the tool's result, as a model would. Whatever else an agent asks (a title, the
-next speaker, …) gets the usual answer.
+``Script.answer`` is what the built-in provider says in place of its usual answers. It knows the first file's path from
+the person's words, the second one's from what stands in the first, and the secret from the second, as a model would.
+Whatever else an agent asks (a title, the next speaker, …) gets the usual answer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from router.wire.pieces import fields_of
 from router.wire.request import Api
 from trials.refusals import refusals
 
+FILES: Final = 2
 THINKING: Final = "The file has to be read before anything can be said."
 SEAL: Final = b64encode(sha256(THINKING.encode()).digest()).decode()  # as the built-in provider seals its thinking
+_NEXT: Final = re.compile(r"notes continue in ([\w./-]+)")
 _SECRET: Final = re.compile(r"secret word is (\w+)")
 _PATHS: Final = ("file_path", "filePath", "absolute_path", "path")
 _COMMANDS: Final = ("cmd", "command")
@@ -40,8 +42,8 @@ class Script:
     judged: bool
     bodies: list[bytes] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    called: bool = False
-    resulted: bool = False
+    calls: int = 0
+    results: int = 0
     thinking_kept: bool = False
 
     def answer(self, question: Question) -> Answer:
@@ -50,16 +52,21 @@ class Script:
         self.bodies.append(question.view.body.raw)
         if self.judged:
             self.problems += refusals(self.api, body, SEAL)
-        if results := _results(question.parts):
-            self.resulted = True
-            self.thinking_kept |= SEAL in json.dumps(body) or THINKING in json.dumps(body)
-            found = _SECRET.search("\n".join(results))
-            return Answer(f"It says that the secret word is {found[1]}." if found else "The file could not be read.")
         reader = _reader(question.options.functions)
-        if reader is None or not self._asked(question.parts):
-            return usual_answer(question)
-        self.called = True
-        return Answer("I read the file.", self._thinking(question), _call(reader, self.path), "tool")
+        if results := "\n".join(_results(question.parts)):
+            self.results += 1
+            self.thinking_kept = SEAL in json.dumps(body) or THINKING in json.dumps(body)
+            if (further := _NEXT.search(results)) and reader is not None:
+                return self._read(question, reader, further[1])
+            secret = _SECRET.search(results)
+            return Answer(f"It says that the secret word is {secret[1]}." if secret else "The file could not be read.")
+        if reader is not None and self._asked(question.parts):
+            return self._read(question, reader, self.path)
+        return usual_answer(question)
+
+    def _read(self, question: Question, reader: Function, path: str) -> Answer:
+        self.calls += 1
+        return Answer(f"I read file {self.calls}.", self._thinking(question), _call(reader, path), "tool")
 
     def _asked(self, parts: Sequence[Part]) -> bool:
         return any(self.path in text for part in parts if part.content.role == "user" for text in part.content.texts)

@@ -20,11 +20,11 @@ from router.server.demo import DemoProvider
 from router.wire.request import Api
 from trials.agents import TrialAgent
 from trials.installing import Installed
-from trials.script import Script
+from trials.script import FILES, Script
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ROUTER: Final = [sys.executable, "-c", "from router.cli.main import main; main()"]
-TASK: Final = "Read the file {path} with your tool and tell me which secret word it says."
+TASK: Final = "Read the file {path} with your tool and tell me which secret word the notes hold."
 STARTED_WITHIN_S: Final = 30
 AGENT_S: Final = 120
 SHORT: Final[Mapping[Api, str]] = {
@@ -149,7 +149,9 @@ class Stage:
         script, word = self.scripts[trial.profile], self.words[trial.profile]
         file = self.secret_file(trial)
         file.parent.mkdir(parents=True)
-        file.write_text(f"Meeting at noon.\nThe secret word is {word}\nBring tea.\n", "utf-8")
+        further = file.with_name("more-notes.txt")
+        file.write_text(f"Meeting at noon.\nThe notes continue in {further}\n", "utf-8")
+        further.write_text(f"The secret word is {word}\nBring tea.\n", "utf-8")
         began = time.monotonic()
         status, output = await run_agent(trial, installed, f"{address}/{trial.profile}", file)
         outcome = Outcome(time.monotonic() - began, [], output=output, bodies=script.bodies)
@@ -160,10 +162,8 @@ class Stage:
         if word not in output:
             last = " ".join(output.split())[-200:]
             outcome.problems.append(f"the secret isn't in its answer, which ends: {last!r}")
-        if not script.called:
-            outcome.problems.append("the provider was never asked with a tool to read the file")
-        elif not script.resulted:
-            outcome.problems.append("the tool's result never came to the provider")
+        if script.calls < FILES or script.results < FILES:
+            outcome.problems.append(f"of {FILES} files {script.calls} were asked for and {script.results} came back")
         outcome.problems += list(dict.fromkeys(script.problems))
         outcome.thinking_kept = script.thinking_kept
         rows = await self.rows(trial)
