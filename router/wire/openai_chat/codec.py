@@ -1,11 +1,13 @@
-"""OpenAI Chat Completions and its many dialects: requests seen, replies and errors.
+"""OpenAI Chat Completions and its many dialects: the codec that wires its files together.
 
-Its stream is in ``openai_chat.tap``.
+Requests that pass are seen in ``view``, their streams in ``tap``; ``parse``, ``render``, ``decode`` and ``encode``
+translate, each with its neighbours of the same name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +19,11 @@ from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error
 from router.wire.loss import Losses
+from router.wire.openai_chat.decode import ChatDecoder
+from router.wire.openai_chat.encode import KEEP_ALIVE, LEGACY, OPENROUTER, ChatEncoder
+from router.wire.openai_chat.foreign import without_foreign
+from router.wire.openai_chat.parse import parsed
+from router.wire.openai_chat.render import rendered
 from router.wire.openai_chat.tap import ChatTap
 from router.wire.openai_chat.view import ChatView
 from router.wire.overrides import Places
@@ -71,6 +78,17 @@ class OpenAIChat(Codec):
     api = "openai-chat"
     places = _PLACES
     model_paths = (("model",),)
+    keep_alive = KEEP_ALIVE
+    field_names = MappingProxyType(
+        {
+            "max_tokens": "max_completion_tokens",
+            "depth": "reasoning_effort",
+            "output": "response_format",
+            "parallel_tools": "parallel_tool_calls",
+            "user": "safety_identifier",
+            "cache": "cache_control",
+        }
+    )
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return ChatView(body)
@@ -124,16 +142,23 @@ class OpenAIChat(Codec):
         return encode_event(openai_error(None, code, message))
 
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
-        raise NotImplementedError
+        return parsed(view, losses)
 
     def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
-        raise NotImplementedError
+        return rendered(conversation, traits, losses)
 
     def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
-        raise NotImplementedError
+        return ChatDecoder(traits, tools)
 
     def encoder(self, asked: Asked) -> ReplyEncoder:
-        raise NotImplementedError
+        return ChatEncoder(asked)
+
+    def echoed(self, body: Body) -> dict[str, bytes]:
+        """Nothing is repeated, but by these fields a client shows in which dialect it reads replies."""
+        return {name: b"true" for name in (LEGACY, OPENROUTER) if body.get(name)}
+
+    def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
+        return without_foreign(body, traits)
 
 
 def _parts(choices: list[dict[str, Any]]) -> frozenset[ReplyPart]:

@@ -1,0 +1,93 @@
+"""Taking our own seals out of a request that is passed on to a Chat provider.
+
+A client that was once answered by another provider sends back what we put into its opaque slots: entries of
+``reasoning_details``, signatures in a call's ``extra_content``. The owner gets its own back; anybody else would judge
+it an error, or pay for it. Every other byte stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router.errors import BadRequest
+from router.wire.body import Body
+from router.wire.conversation import OpaqueState
+from router.wire.opaque import TAG, is_wrapped, unwrap
+from router.wire.openai_chat.reasoning import google_signature, native
+from router.wire.pieces import fields_of
+from router.wire.taps import decoded
+from router.wire.traits import Traits
+
+_lists = msgspec.json.Decoder(list[msgspec.Raw])
+_values = msgspec.json.Decoder()
+
+_TAG = TAG.encode()
+
+
+def without_foreign(body: Body, traits: Traits) -> dict[str, bytes]:
+    """``messages`` without our seals, if there are any in it."""
+    raw = body.raw_field("messages")
+    if raw is None or _TAG not in raw:
+        return {}
+    changed = raw
+    for message in decoded(raw, _lists) or ():
+        if _TAG in (text := bytes(message)) and (cleaned := _cleaned(text, traits)) != text:
+            changed = changed.replace(text, cleaned)
+    return {} if changed == raw else {"messages": changed}
+
+
+def _cleaned(message: bytes, traits: Traits) -> bytes:
+    try:
+        fields = Body.parse(message)
+    except BadRequest:  # the provider is to judge it
+        return message
+    changes: dict[str, bytes] = {}
+    dropped: set[str] = set()
+    details = fields.raw_field("reasoning_details")
+    if details is not None and _TAG in details:
+        kept = [shown for entry in decoded(details, _lists) or () for shown in _entry(bytes(entry), traits)]
+        changes["reasoning_details"] = b"[" + b",".join(kept) + b"]"
+        if not kept:
+            dropped.add("reasoning_details")
+    calls = fields.raw_field("tool_calls")
+    if calls is not None and _TAG in calls:
+        changed = calls
+        for call in decoded(calls, _lists) or ():
+            if _TAG in (text := bytes(call)):
+                changed = changed.replace(text, _signed(text, traits))
+        changes["tool_calls"] = changed
+    return fields.with_fields(changes, dropped)
+
+
+def _entry(entry: bytes, traits: Traits) -> list[bytes]:
+    """What stays of one entry of ``reasoning_details``."""
+    data = fields_of(decoded(entry, _values)).get("data")
+    if not is_wrapped(data):
+        return [entry]
+    state = _own(str(data), traits)
+    if state is None or state.kind != "openrouter":
+        return []
+    return [msgspec.json.encode(inner) for inner in native(state.value)]
+
+
+def _signed(call: bytes, traits: Traits) -> bytes:
+    """A call with its own provider's signature, or with none."""
+    try:
+        fields = Body.parse(call)
+    except BadRequest:
+        return call
+    signature = google_signature(fields.get("extra_content"))
+    if not is_wrapped(signature):
+        return call
+    state = _own(str(signature), traits)
+    if state is None or state.kind != "google-thought":
+        return fields.with_fields({}, {"extra_content"})
+    extra: dict[str, Any] = {"google": {"thought_signature": state.value}}
+    return fields.with_fields({"extra_content": msgspec.json.encode(extra)})
+
+
+def _own(sealed: str, traits: Traits) -> OpaqueState | None:
+    state = unwrap(sealed)
+    return state if state is not None and state.owner == traits.owner and traits.replays_sealed else None

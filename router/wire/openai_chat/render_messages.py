@@ -1,0 +1,273 @@
+"""Neutral turns as Chat messages for one target.
+
+What Chat can't say inside one message is said around it: an assistant's parts lie side by side, results are messages
+of their own and hold text only, so their pictures follow in a user's message behind the last of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from router.wire.conversation import (
+    Cache,
+    Document,
+    Image,
+    OpaqueState,
+    Part,
+    Refusal,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from router.wire.freeform import wrapped
+from router.wire.history import result_text
+from router.wire.loss import Losses
+from router.wire.opaque import belongs
+from router.wire.openai_chat.reasoning import JOINT, native
+from router.wire.openai_chat.render_media import can_be_shown, document, heading, image
+from router.wire.openai_chat.render_tools import anthropic_mark
+from router.wire.tool_table import ToolTable
+from router.wire.traits import Traits
+
+MAX_ID: Final = 40
+"""Characters of a call's id that OpenAI takes."""
+
+BYPASS: Final = "skip_thought_signature_validator"
+"""What Google documents for a call whose signature is lost."""
+
+_NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
+_SEEN_LATER: Final = "[{}: see next message]"
+
+Message = dict[str, Any]
+
+
+class MessageRenderer:
+    """Renders the messages of one request."""
+
+    def __init__(self, traits: Traits, tools: ToolTable, losses: Losses) -> None:
+        self._traits = traits
+        self._tools = tools
+        self._losses = losses
+        self.marked = False
+        """Whether a cache mark was written."""
+
+    def messages(self, system: Sequence[Text], turns: Iterable[Turn]) -> list[Message]:
+        """All messages, the leading instructions first. The turns are settled ones."""
+        made: list[Message] = []
+        if system:
+            made.append({"role": self._traits.system_role, "content": self._texts(system)})
+        for turn in turns:
+            if turn.role == "system":
+                made.append({"role": self._traits.system_role, "content": self._texts(_only_texts(turn.parts))})
+            elif turn.role == "assistant":
+                made += self._assistant(turn)
+            else:
+                made += self._user(turn)
+        return made
+
+    # --- user -------------------------------------------------------------------------------------------------------
+
+    def _user(self, turn: Turn) -> Iterable[Message]:
+        content: list[Part] = []
+        for part in turn.parts:
+            if isinstance(part, ToolResult):
+                text, media = self._result(part, turn.place)
+                content += media
+                yield {"role": "tool", "tool_call_id": self._id(part.id), "content": text}
+        content += [part for part in turn.parts if not isinstance(part, ToolResult)]
+        shown = self._content(content, turn.place)
+        if shown:
+            yield {"role": "user", "content": shown}
+
+    def _result(self, result: ToolResult, place: str) -> tuple[str | list[Message], list[Image | Document]]:
+        """A result's text, and what of it must follow later."""
+        later: list[Image | Document] = []
+        lines: list[Text] = []
+        for part in result.content:
+            if isinstance(part, Text):
+                lines.append(part)
+            elif isinstance(part, Document) and (text := heading(part)) is not None:
+                lines.append(Text(text))
+            elif self._readable(part, place):
+                later.append(part)
+                lines.append(Text(_SEEN_LATER.format("image" if isinstance(part, Image) else "document")))
+        text = result_text(msgspec.structs.replace(result, content=tuple(lines)))
+        mark = self._mark(result.cache)
+        return ([_text(text) | mark] if mark else text), later
+
+    def _content(self, parts: Iterable[Part], place: str) -> str | list[Message]:
+        """A user's content: a plain string where it is one text, which the pickiest servers take."""
+        shown = [message for part in parts for message in self._part(part, place)]
+        texts = [message["text"] for message in shown if message.keys() == {"type", "text"}]
+        if len(texts) < len(shown) or (len(texts) > 1 and self._traits.text_arrays):
+            return shown
+        return "\n\n".join(texts)
+
+    def _part(self, part: Part, place: str) -> Iterable[Message]:
+        if isinstance(part, Text):
+            yield _text(part.text) | self._mark(part.cache)
+        elif isinstance(part, Image) and self._readable(part, place):
+            yield image(part) | self._mark(part.cache)
+        elif isinstance(part, Document):
+            if (text := heading(part)) is not None:
+                yield _text(text) | self._mark(part.cache)
+            elif self._readable(part, place):
+                if part.context:
+                    yield _text(part.context)
+                yield document(part, self._traits.documents_as) | self._mark(part.cache)
+
+    def _readable(self, part: Image | Document, place: str) -> bool:
+        """Whether the target can be given this; else it is refused."""
+        what = "images" if isinstance(part, Image) else "documents"
+        if (self._traits.images if isinstance(part, Image) else self._traits.documents) is False:
+            self._losses.refuse(place, f"this model reads no {what}")
+        elif isinstance(part, Document) and not can_be_shown(part, self._traits.documents_as):
+            self._losses.refuse(place, "a document's address can't be given, only the document itself")
+        else:
+            return True
+        return False
+
+    def _texts(self, texts: Sequence[Text]) -> str | list[Message]:
+        return self._content(texts, "")
+
+    # --- assistant --------------------------------------------------------------------------------------------------
+
+    def _assistant(self, turn: Turn) -> Iterable[Message]:
+        """One message; none where all there was to say belongs to another provider."""
+        texts = [part for part in turn.parts if isinstance(part, Text | Refusal)]
+        calls = [self._call(part) for part in turn.parts if isinstance(part, ToolCall)]
+        thought = self._thought([part for part in turn.parts if isinstance(part, Thought)], bool(calls))
+        if calls and self._traits.call_signatures and "extra_content" not in calls[0]:
+            calls[0]["extra_content"] = _google(BYPASS)
+        message = {"role": "assistant", **self._said(texts), **thought, **({"tool_calls": calls} if calls else {})}
+        if calls or message["content"] is not None or "refusal" in message:
+            yield message
+        elif thought:
+            yield message | {"content": ""}  # null stands only beside calls
+
+    def _said(self, texts: list[Text | Refusal]) -> Message:
+        """Text as one string. Only OpenAI itself is known to take refusals apart from it."""
+        refused = [part for part in texts if isinstance(part, Refusal)] if self._traits.official else []
+        said = "".join(part.text for part in texts if part not in refused)
+        mark = next(
+            (mark for part in reversed(texts) if isinstance(part, Text) and (mark := self._mark(part.cache))), {}
+        )
+        message: Message = {"content": said or None}
+        if said and mark:
+            message["content"] = [_text(said) | mark]
+        if refused:
+            message["refusal"] = "".join(part.text for part in refused)
+        return message
+
+    def _call(self, call: ToolCall) -> Message:
+        name = self._tools.name(call.name, call.namespace)
+        if call.cache is not None:
+            self._losses.drop("cache", "calls can't be marked here")
+        if call.custom and not self._tools.wraps(call.custom):
+            return {"id": self._id(call.id), "type": "custom", "custom": {"name": name, "input": call.arguments}}
+        arguments = wrapped(call.arguments) if call.custom else self._arguments(call.arguments)
+        shown: Message = {
+            "id": self._id(call.id),
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        }
+        if call.state is not None and self._takes(call.state):
+            shown["extra_content"] = _google(call.state.value)
+        return shown
+
+    def _takes(self, state: OpaqueState) -> bool:
+        """Whether this is a signature of the target's, if it is one of Google's; nobody's only where calls need one."""
+        if state.kind != "google-thought":
+            return False
+        return self._traits.call_signatures if state.owner is None else belongs(state, self._traits.owner)
+
+    def _arguments(self, arguments: str) -> str:
+        """JSON as the model wrote it. Many servers read it to fill a template and fail on what a cut answer left."""
+        if not arguments.strip():
+            return "{}"
+        if not self._traits.official and not _is_object(arguments):
+            return msgspec.json.encode({"_raw_arguments": arguments}).decode()
+        return arguments
+
+    def _id(self, call_id: str) -> str:
+        """A call's id as the target takes it: the same for a call and its result, unchanged wherever possible."""
+        digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
+        if self._traits.tool_id_rule == "alphanumeric-9":
+            return call_id if _NINE.fullmatch(call_id) else digest[:9]
+        return f"call_{digest[:24]}" if self._traits.official and len(call_id) > MAX_ID else call_id
+
+    # --- thinking ---------------------------------------------------------------------------------------------------
+
+    def _thought(self, thoughts: list[Thought], calls: bool) -> Message:
+        """Reasoning as the target wants it back: sealed to its owner; readable to its own model, and to one that
+        insists on it whoever thought it; never as text of the answer."""
+        traits = self._traits
+        details: list[dict[str, Any]] = []
+        own: list[str] = []
+        others: list[str] = []
+        message: Message = {}
+        for thought in thoughts:
+            state = thought.state
+            if state is not None and state.kind == "openrouter" and belongs(state, traits.owner):
+                details += native(state.value)
+            elif state is not None and self._takes(state):
+                message["extra_content"] = _google(state.value)
+            elif thought.text and state is not None and state.kind == "visible" and state.owner == traits.owner:
+                own.append(thought.text)
+            elif thought.text:
+                others.append(thought.text)
+        if details:
+            return message | {"reasoning_details": details}
+        if traits.reasoning_replay == "required" and calls:
+            message[self._field] = JOINT.join(thought.text for thought in thoughts if thought.text) or " "
+        elif own and traits.reasoning_replay != "refused":
+            message[self._field] = JOINT.join(own)
+        elif own or others:
+            self._losses.drop("reasoning", "earlier reasoning isn't carried over to this model")
+        return message
+
+    @property
+    def _field(self) -> str:
+        names = self._traits.reasoning_out
+        return "reasoning" if "reasoning" in names and "reasoning_content" not in names else "reasoning_content"
+
+    # --- cache ------------------------------------------------------------------------------------------------------
+
+    def _mark(self, cache: Cache | None) -> Message:
+        """A cache mark as the target knows it."""
+        if cache is None:
+            return {}
+        if self._traits.cache_hints == "openai":
+            self.marked = True
+            return {"prompt_cache_breakpoint": {"mode": "explicit", **({"ttl": "12h"} if cache.ttl == "12h" else {})}}
+        if self._traits.cache_hints == "anthropic":
+            self.marked = True
+            return {"cache_control": anthropic_mark(cache)}
+        self._losses.drop("cache", "this provider takes no marks for its prompt cache")
+        return {}
+
+
+def _only_texts(parts: Iterable[Part]) -> list[Text]:
+    return [part for part in parts if isinstance(part, Text)]
+
+
+def _text(text: str) -> Message:
+    return {"type": "text", "text": text}
+
+
+def _google(signature: str) -> Message:
+    return {"google": {"thought_signature": signature}}
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, RecursionError):
+        return False

@@ -1,0 +1,177 @@
+"""Settings as the fields of a Chat body, for one target."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from router.wire.conversation import OutputFormat, Settings
+from router.wire.loss import Losses
+from router.wire.openai_chat.render_tools import anthropic_mark, parameters
+from router.wire.tool_table import legal
+from router.wire.traits import Traits
+
+MAX_STOPS: Final = 4
+MAX_USER: Final = 64
+"""Characters of a user's id that OpenAI takes."""
+
+FIELDS: Final[dict[str, str]] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "stop": "stop",
+    "response_format": "output",
+    "parallel_tool_calls": "parallel_tools",
+    "verbosity": "verbosity",
+    "service_tier": "service_tier",
+    "safety_identifier": "user",
+    "prompt_cache_key": "cache_key",
+    "cache_control": "cache_all",
+    "reasoning_effort": "depth",
+    "reasoning": "depth",
+    "thinking": "depth",
+    "enable_thinking": "depth",
+    "thinking_budget": "depth",
+}
+"""What a field of the body is called among the settings."""
+
+_TIERS: Final = {"auto": "auto", "standard": "default", "flex": "flex", "priority": "priority", "fast": "fast"}
+
+
+def rendered_settings(settings: Settings, traits: Traits, losses: Losses, *, marked: bool) -> dict[str, Any]:
+    """All but tools and thinking. ``marked``: the messages bear cache marks."""
+    fields: dict[str, Any] = {}
+    if settings.max_tokens is not None:
+        limit = settings.max_tokens
+        fields[traits.max_tokens_field] = limit if traits.max_output is None else min(limit, traits.max_output)
+    fields |= _sampling(settings, traits, losses)
+    for name in ("seed", "presence_penalty", "frequency_penalty"):
+        if (value := getattr(settings, name)) is not None:
+            fields[name] = value
+    if settings.stop:
+        fields |= _stop(settings.stop, traits, losses)
+    if settings.output is not None:
+        fields["response_format"] = response_format(settings.output, traits)
+    return fields | _service(settings, traits, losses) | _caching(settings, traits, losses, marked)
+
+
+def _sampling(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name in ("temperature", "top_p"):
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if traits.sampling == "refused":
+            losses.drop(name, "this model takes no sampling parameters")
+        elif traits.sampling == "one" and fields:
+            losses.drop(name, "this model takes one sampling parameter")
+        else:
+            fields[name] = value
+    if settings.top_k is not None:
+        losses.drop("top_k", "Chat has no such parameter")
+    return fields
+
+
+def _stop(sequences: tuple[str, ...], traits: Traits, losses: Losses) -> dict[str, Any]:
+    if not traits.stops:
+        losses.drop("stop", "this model takes no stop sequences")
+        return {}
+    if len(sequences) > MAX_STOPS:
+        losses.drop("stop", f"only the first {MAX_STOPS} stop sequences can be given")
+    return {"stop": list(sequences[:MAX_STOPS])}
+
+
+def response_format(output: OutputFormat, traits: Traits) -> dict[str, Any]:
+    """Structured output. Where the client's format always holds to the schema, this says so, too, if the schema is one
+    that OpenAI can hold to."""
+    if output.schema is None or "response_format.json_schema" in traits.refused_fields:
+        return {"type": "json_object"}
+    schema = {name: value for name, value in output.schema.items() if name != "$schema"}
+    described = {} if output.description is None else {"description": output.description}
+    shown: dict[str, Any] = {"name": legal(output.name or "output", None, 64), **described, "schema": schema}
+    strict = _closed(schema) if output.strict is None else output.strict
+    if strict and traits.strict_schemas != "no":
+        shown["strict"] = True
+    return {"type": "json_schema", "json_schema": shown}
+
+
+def schema_in_words(settings: Settings, traits: Traits, losses: Losses) -> str | None:
+    """What a target must be told of a schema that can't be given to it."""
+    told = {"response_format", "response_format.json_schema"} & traits.refused_fields
+    if settings.output is None or not told:
+        return None
+    losses.drop("output", "the form of the answer is only told in words here")
+    if settings.output.schema is None:
+        return "Answer with one JSON object and nothing else."
+    schema = msgspec.json.encode(parameters(settings.output.schema)).decode()
+    return f"Answer with one JSON object and nothing else. It must match this JSON schema:\n{schema}"
+
+
+def _closed(schema: Any) -> bool:
+    """Whether every object in a schema has all its properties required and no others, as strictness demands."""
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        properties = schema.get("properties")
+        required = schema.get("required")
+        if schema.get("additionalProperties") is not False:
+            return False
+        if set(properties if isinstance(properties, dict) else ()) != set(_names(required)):
+            return False
+    return all(_closed(value) for name, value in schema.items() if name not in ("enum", "const", "default", "examples"))
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _service(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
+    """What only OpenAI itself is known to take; elsewhere an unknown field may be an error."""
+    fields: dict[str, Any] = {}
+    if settings.verbosity is not None:
+        fields["verbosity"] = settings.verbosity
+    if settings.service_tier is not None:
+        fields["service_tier"] = _TIERS[settings.service_tier]
+    if settings.user is not None:
+        fields["safety_identifier"] = user_id(settings.user)
+    if traits.official:
+        return fields
+    for name in fields:
+        if fields[name] != "auto":
+            losses.drop(FIELDS[name], "this provider isn't known to take it")
+    return {}
+
+
+def user_id(user: str) -> str:
+    """A user's id as it may be passed on: what is long or holds account data becomes a digest."""
+    if len(user) <= MAX_USER and not user.lstrip().startswith("{"):
+        return user
+    return _digest(user)
+
+
+def _caching(settings: Settings, traits: Traits, losses: Losses, marked: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    key = settings.cache_key
+    if traits.cache_hints == "openai":
+        if key is None and marked and settings.user is not None:
+            key = _digest(settings.user)[:32]  # of a session or a user: the same in every turn
+        if key is not None:
+            fields["prompt_cache_key"] = key
+    elif key is not None:
+        losses.drop("cache_key", "this provider takes no key for its prompt cache")
+    if settings.cache_all is not None:
+        if traits.cache_hints == "anthropic":
+            fields["cache_control"] = anthropic_mark(settings.cache_all)
+        else:
+            losses.drop("cache_all", "this provider caches prompts by itself, or not at all")
+    return fields
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
