@@ -14,7 +14,7 @@
     │   ├── MethodNotAllowed        405
     │   ├── RequestTimeout          408  the head or the body came too slowly
     │   ├── PayloadTooLarge         413
-    │   ├── UnsupportedMediaType    415  a compressed body, or one that isn't JSON
+    │   ├── UnsupportedMediaType    415  a body compressed in a way we don't know
     │   ├── Misdirected             421  the Host header names somebody else
     │   ├── UpgradeRequired         426  a WebSocket upgrade where only POST is served
     │   ├── TooManyRequests         429  a limit; carries retry_after_s
@@ -130,7 +130,7 @@ class PayloadTooLarge(Refused):
 
 
 class UnsupportedMediaType(Refused):
-    """The body is compressed or isn't JSON."""
+    """The body is compressed in a way we don't know."""
 
     status = 415
     code = "unsupported_media_type"

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from router.errors import BadRequest, Forbidden, Misdirected, PayloadTooLarge, Unauthorized, UnsupportedMediaType
+from router.errors import BadRequest, Forbidden, Misdirected, PayloadTooLarge, Unauthorized
+from router.server.codings import coding_of
 from router.upstream.headers import CREDENTIAL_HEADERS, ROUTER_KEY_PREFIX
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -120,15 +121,13 @@ def _is_text(value: str) -> bool:
 def check_body_head(request: web.BaseRequest, max_body: int) -> None:
     """Refuse a body by its headers, before reading it.
 
-    Raises PayloadTooLarge, UnsupportedMediaType, or BadRequest for codings other than chunks."""
+    Raises PayloadTooLarge, UnsupportedMediaType, or BadRequest for transfer codings other than chunks."""
     length = request.content_length
     if length is not None and length > max_body:
         raise PayloadTooLarge(f"the body has {length} bytes, at most {max_body} are taken ([server] max-body)")
     if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
         raise BadRequest("of all transfer codings only chunked is taken")
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise UnsupportedMediaType("compressed request bodies are not taken; send the body as it is")
+    coding_of(request.headers)
 
 
 class KeyRing:

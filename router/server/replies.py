@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from router.errors import Refused
+from router.errors import Refused, UnsupportedMediaType
+from router.server.codings import TAKEN
 from router.wire.formats import CODECS
 from router.wire.request import Api
 
@@ -30,8 +31,11 @@ def refusal(
 ) -> web.Response:
     """An error reply in the client's format, naming the profile; before the format is known, OpenAI's shape is used.
 
-    ``x-should-retry: false`` tells the SDKs not to repeat what can't succeed; where waiting helps, Retry-After says so.
+    ``x-should-retry: false`` tells the SDKs not to repeat what can't succeed; where waiting helps, Retry-After says so;
+    where a body's coding isn't taken, Accept-Encoding names those that are.
     """
+    if isinstance(error, UnsupportedMediaType):
+        headers = {"Accept-Encoding": TAKEN, **(headers or {})}
     return error_reply(
         error.status,
         error.code,

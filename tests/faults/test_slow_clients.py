@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import socket
 import time
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,27 +241,16 @@ def memory() -> int:
     return pages * 4096
 
 
-def deflated(size: int) -> bytes:
-    return zlib.compress(b"\x00" * size, 9)
-
-
 ENCODED = [
-    pytest.param("gzip", gzip.compress(b"\x00" * 2**26), id="a bomb"),
-    pytest.param("gzip", gzip.compress(b"") * 20_000, id="many members"),
-    pytest.param("gzip", gzip.compress(BODY), id="an honest body"),
-    pytest.param("GZIP", gzip.compress(BODY), id="capitals"),
-    pytest.param("x-gzip", gzip.compress(BODY), id="an old name"),
-    pytest.param("deflate", deflated(2**24), id="deflate"),
     pytest.param("br", b"\x8b\x00\x80\x03", id="brotli"),
-    pytest.param("zstd", b"\x28\xb5\x2f\xfd" + b"\x00" * 50, id="zstd"),
-    pytest.param("gzip, gzip", gzip.compress(gzip.compress(BODY)), id="twice"),
+    pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"\x00" * 2**26)), id="twice"),
     pytest.param("identity, gzip", gzip.compress(BODY), id="not quite identity"),
     pytest.param("nonsense", BODY, id="an unknown word"),
 ]
 
 
 @pytest.mark.parametrize(("encoding", "body"), ENCODED)
-async def test_compressed_bodies_are_refused_unread(encoding: str, body: bytes, served: Any) -> None:
+async def test_bodies_of_unknown_codings_are_refused_unread(encoding: str, body: bytes, served: Any) -> None:
     data = request("POST", "/work/v1/messages", body, headers=[("Content-Encoding", encoding)])
     before = memory()
     async with nothing_recorded(served.router, served.provider), watchdog():
