@@ -43,7 +43,7 @@ _REPLY_NAMES = frozenset(
         "x-should-retry",
     }
 )
-_TRANSLATED_REPLY_NAMES = frozenset({"retry-after", "retry-after-ms"})
+_TRANSLATED_REPLY_NAMES = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 _REQUEST_ID_NAMES = frozenset({"request-id", "x-request-id"})
 _REPLY_PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
 
