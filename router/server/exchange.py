@@ -213,6 +213,7 @@ class Exchange:
             allow_losses=self.profile.on_loss == "allow" or self.kind == "count",
             reply_id=self.id,
             created=self.time_ms // 1000,
+            query=self.request.raw_path.partition("?")[2],
         )
         if api == self.api:
             return PassThrough(self.codec, going)

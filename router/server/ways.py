@@ -53,6 +53,7 @@ class Going:
     allow_losses: bool = False
     reply_id: str = ""
     created: int = 0  # seconds since 1970
+    query: str = ""  # of the client's URL
 
 
 class Way(ABC):
@@ -184,7 +185,8 @@ class Translated(Way):
         rendered = Body.parse(self._translation.body)
         fields = target.overrides(rendered, rule.set, going.provider.quirks) if rule.set else {}
         self.body = rendered.with_fields(fields, [name for name in rule.drop if name not in fields])
-        self.asked = self._translation.asked(going.reply_id, going.created, model=going.echoed)
+        array = bool(source.events_query) and source.events_query not in going.query.split("&")
+        self.asked = self._translation.asked(going.reply_id, going.created, model=going.echoed, array=array)
         self.wants_estimate = view.stream and source.estimates_input
 
     def headers(
@@ -198,8 +200,8 @@ class Translated(Way):
         return headers
 
     def query(self, query: str, *, stream: bool) -> str:
-        """Nothing of the client's, whose words these are; Gemini streams events only where it is told to."""
-        return "alt=sse" if stream and self.api == "gemini" else ""
+        """Nothing of the client's, which is in its own format's words."""
+        return self.codec.events_query if stream else ""
 
     def streams(self, reply: UpstreamReply) -> bool:
         """Whatever comes: a provider that doesn't stream is made to look as if it did."""
@@ -232,7 +234,7 @@ class Translated(Way):
 
     def reply_headers(self, reply: UpstreamReply, *, stream: bool) -> CIMultiDict[str]:
         headers = translated_reply_headers(reply.headers)
-        headers["Content-Type"] = EVENTS if stream else "application/json"
+        headers["Content-Type"] = EVENTS if stream and not self.asked.array else "application/json"
         return headers
 
     def amended(self, payload: bytes, status: int) -> Way | None:

@@ -153,6 +153,8 @@ class Codec(ABC):
 
     field_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What this format's clients call a setting of ``conversation.SETTING_NAMES``, where it is called otherwise."""
+    events_query: ClassVar[str] = ""
+    """What the URL's query must hold for a stream to be one of events; empty: nothing. Else it is one JSON array."""
     estimates_input: ClassVar[bool] = False
     """Whether replies of this format name the input's size before the provider has said it."""
     keep_alive: ClassVar[bytes] = b""

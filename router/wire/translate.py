@@ -56,7 +56,9 @@ class Translation:
         self.include_state = conversation.include_state
         self.echo = source.echoed(view.body)
 
-    def asked(self, reply_id: str, created: int, *, model: str = "", input_estimate: int | None = None) -> Asked:
+    def asked(
+        self, reply_id: str, created: int, *, model: str = "", input_estimate: int | None = None, array: bool = False
+    ) -> Asked:
         """What the encoder of the reply must know."""
         return Asked(
             reply_id=reply_id,
@@ -66,6 +68,7 @@ class Translation:
             include_usage=self.include_usage,
             include_state=self.include_state,
             echo=self.echo,
+            array=array,
         )
 
     def stream(self, asked: Asked, *, media_type: str = "text/event-stream") -> TranslatedStream:

@@ -40,6 +40,7 @@ class Gemini(Codec):
     """The codec of ``gemini``."""
 
     api = "gemini"
+    events_query = "alt=sse"
     places = _PLACES
     stops_in_list = True
     model_paths = (("modelVersion",),)
