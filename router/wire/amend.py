@@ -18,7 +18,7 @@ from router.wire.traits import Traits
 
 _REFUSAL: Final = re.compile(
     r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|not allowed|deprecated|invalid|"
-    r"does not support|doesn't support|extra inputs|cannot be used|can't be used|not available|must be verified",
+    r"does not support|doesn't support|extra inputs|cannot be used|can't be used|not available|unavailable|must be verified",
     re.IGNORECASE,
 )
 _SEALED: Final = re.compile(
@@ -31,6 +31,10 @@ _SEALED: Final = re.compile(
 def _swapped_limit(traits: Traits) -> Traits:
     other = "max_tokens" if traits.max_tokens_field == "max_completion_tokens" else "max_completion_tokens"
     return msgspec.structs.replace(traits, max_tokens_field=other)
+
+
+def _in_words(traits: Traits) -> Traits:
+    return msgspec.structs.replace(traits, refused_fields=traits.refused_fields | {"response_format.json_schema"})
 
 
 def _with(**changes: object) -> Callable[[Traits], Traits]:
@@ -58,6 +62,7 @@ _AMENDMENTS: Final[Mapping[str, Callable[[Traits], Traits]]] = {
     "cache_control": _with(cache_hints="none"),
     "prompt_cache": _with(cache_hints="none"),
     "developer": _with(system_role="system"),
+    "response_format": _in_words,
     "'strict'": _with(strict_schemas="no"),
 }
 """What a refusal names, and what is changed then; the first that occurs counts, longer names before their parts."""

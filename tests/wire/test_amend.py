@@ -38,6 +38,12 @@ TRAITS = Traits(provider="lab", model="m")
         ),
         pytest.param("Unknown parameter: 'reasoning_effort'.", "reasoning_in", frozenset(), id="effort"),
         pytest.param("'stop' is not supported with this model", "stops", False, id="stop sequences"),
+        pytest.param(
+            "This response_format type is unavailable now",
+            "refused_fields",
+            frozenset({"response_format.json_schema"}),
+            id="a schema for the answer",
+        ),
         pytest.param("unexpected role: developer", "system_role", "system", id="the developer's role"),
         pytest.param(
             "The encrypted content gAAA... could not be verified: invalid_encrypted_content",
