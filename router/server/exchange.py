@@ -60,6 +60,7 @@ from router.wire.request import Api, RequestView
 
 REPLY_CAP = 64 * 2**20  # bytes of a whole reply
 ERROR_CAP = 2**20
+LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
 FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
 
 # What a client sees when a provider failed. 403 for a refused key of ours: agents stop at once and show the text, while
@@ -162,7 +163,10 @@ class Exchange:
     async def serve(self, view: RequestView, chosen: Chosen) -> web.StreamResponse:
         """Call the provider, wait for its answer or the first content of it, and pass that on."""
         patience_s = self.patience_s(view, chosen.provider)
-        way = self.way = self.way_to(view, chosen)
+        if len(view.body.raw) > LARGE_BODY:
+            way = self.way = await asyncio.to_thread(self.way_to, view, chosen)
+        else:
+            way = self.way = self.way_to(view, chosen)
         streamed = view.stream
         payload = b""
         try:
