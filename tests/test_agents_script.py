@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from trials.refusals import BYPASS, refusals
 from trials.script import SEAL, THINKING, Script
-from trials.trial import row_problems
+from trials.trial import ledger_problems
 
 from router.server.demo import DemoProvider
 from router.wire.request import Api
@@ -246,21 +246,26 @@ ROW: Body = {
 
 
 @pytest.mark.parametrize(
-    ("change", "problems"),
+    ("changes", "problems"),
     [
-        pytest.param({}, [], id="a settled row with tokens is good"),
-        pytest.param({"input": 0, "cache_read": 9}, [], id="all input may come from the cache"),
-        pytest.param({"state": "open"}, ["request 019a5c7e3f21aa is not settled"], id="an open row isn't"),
-        pytest.param({"output": None}, ["request 019a5c7e3f21aa has no tokens"], id="nor one without tokens"),
+        pytest.param([{}], [], id="a settled row with tokens is good"),
+        pytest.param([{"input": 0, "cache_read": 9}], [], id="all input may come from the cache"),
+        pytest.param([], ["no ledger rows"], id="there must be one"),
+        pytest.param([{}, {"state": "open"}], ["1 of 2 requests not settled (019a5c7e3f21aa)"], id="an open row isn't"),
         pytest.param(
-            {"outcome": "client-error", "status": 400, "error_class": "request"},
-            ["request 019a5c7e3f21aa: client-error 400 request"],
-            id="nor one that failed",
+            [{"output": None}, {"output": 0}],
+            ["2 of 2 requests without tokens (019a5c7e3f21aa, …)"],
+            id="nor are those without tokens",
+        ),
+        pytest.param(
+            [{"outcome": "client-error", "status": 400, "error_class": "request"}],
+            ["1 of 1 requests ended: client-error 400 request (019a5c7e3f21aa)"],
+            id="nor is one that failed",
         ),
     ],
 )
-def test_a_ledger_row_is_judged(change: Body, problems: list[str]) -> None:
-    assert row_problems(ROW | change) == problems
+def test_ledger_rows_are_judged(changes: list[Body], problems: list[str]) -> None:
+    assert ledger_problems([ROW | change for change in changes]) == problems
 
 
 def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from trials.script import FILES, Script
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ROUTER: Final = [sys.executable, "-c", "from router.cli.main import main; main()"]
 TASK: Final = "Read the file {path} with your tool and tell me which secret word the notes hold."
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 STARTED_WITHIN_S: Final = 30
 AGENT_S: Final = 120
 SHORT: Final[Mapping[Api, str]] = {
@@ -160,7 +161,7 @@ class Stage:
         elif status:
             outcome.problems.append(f"exit status {status}")
         if word not in output:
-            last = " ".join(output.split())[-200:]
+            last = " ".join(_COLOURS.sub("", output).split())[-200:]
             outcome.problems.append(f"the secret isn't in its answer, which ends: {last!r}")
         if script.calls < FILES or script.results < FILES:
             outcome.problems.append(f"of {FILES} files {script.calls} were asked for and {script.results} came back")
@@ -169,7 +170,7 @@ class Stage:
         rows = await self.rows(trial)
         outcome.requests = len(rows)
         outcome.tokens = (sum(map(tokens_in, rows)), sum(row["output"] or 0 for row in rows))
-        outcome.problems += [problem for row in rows for problem in row_problems(row)] if rows else ["no ledger rows"]
+        outcome.problems += ledger_problems(rows)
         return outcome
 
     async def rows(self, trial: Trial) -> list[dict[str, Any]]:
@@ -183,14 +184,26 @@ class Stage:
         return found
 
 
-def row_problems(row: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a ledger row: it isn't settled, it failed, or it lacks its tokens."""
-    name = f"request {row['id'][:14]}"
+def ledger_problems(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with a trial's rows: they aren't settled, they failed, or they lack their tokens."""
+    if not rows:
+        return ["no ledger rows"]
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if problem := _row_problem(row):
+            found.setdefault(problem, []).append(row["id"])
+    return [
+        f"{len(ids)} of {len(rows)} requests {problem} ({ids[0][:14]}{', …' if len(ids) > 1 else ''})"
+        for problem, ids in found.items()
+    ]
+
+
+def _row_problem(row: Mapping[str, Any]) -> str | None:
     if row["state"] != "settled":
-        return [f"{name} is not settled"]
+        return "not settled"
     if row["outcome"] != "ok":
-        return [f"{name}: {row['outcome']} {row['status']} {row['error_class'] or ''}".rstrip()]
-    return [] if tokens_in(row) and row["output"] else [f"{name} has no tokens"]
+        return " ".join(str(part) for part in ("ended:", row["outcome"], row["status"], row["error_class"]) if part)
+    return None if tokens_in(row) and row["output"] else "without tokens"
 
 
 def tokens_in(row: Mapping[str, Any]) -> int:
