@@ -27,6 +27,18 @@ _SEALED: Final = re.compile(
     re.IGNORECASE,
 )
 
+_LIMIT: Final = re.compile(r"max_?(completion_|output_)?tokens", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(?<![\w.-])\d{3,7}(?![\w-])")
+
+
+def _lower_limit(traits: Traits, message: str) -> Traits | None:
+    """The output limit that the message names, which is below the one it complains of."""
+    numbers = [int(number) for number in _NUMBER.findall(message)]
+    if not numbers or not _LIMIT.search(message):
+        return None
+    limit = min(numbers) - ("exclusive" in message)
+    return msgspec.structs.replace(traits, max_output=limit) if limit < (traits.max_output or limit + 1) else None
+
 
 def _swapped_limit(traits: Traits) -> Traits:
     other = "max_tokens" if traits.max_tokens_field == "max_completion_tokens" else "max_completion_tokens"
@@ -72,6 +84,8 @@ def amended(traits: Traits, message: str) -> Traits | None:
     """The flags with what the target refused taken out; ``None`` where its message says nothing that we can change."""
     if traits.replays_sealed and _SEALED.search(message):
         return msgspec.structs.replace(traits, replays_sealed=False)
+    if (lower := _lower_limit(traits, message)) is not None:
+        return lower
     if not _REFUSAL.search(message):
         return None
     for word, change in _AMENDMENTS.items():

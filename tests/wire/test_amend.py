@@ -22,6 +22,26 @@ TRAITS = Traits(provider="lab", model="m")
             "max_tokens",
             id="the limit's name, which the message suggests itself",
         ),
+        pytest.param(
+            "`max_tokens` must be less than or equal to `32768`, the maximum value for `max_tokens` is less than the "
+            "`context_window` for this model",
+            "max_output",
+            32768,
+            id="a limit that is too high",
+        ),
+        pytest.param(
+            "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-haiku-20240307",
+            "max_output",
+            8192,
+            id="one compared with what was asked",
+        ),
+        pytest.param(
+            "Unable to submit request because it has a maxOutputTokens value of 64000 but the supported range is from 1 "
+            "(inclusive) to 8193 (exclusive).",
+            "max_output",
+            8192,
+            id="a range",
+        ),
         pytest.param("temperature: Extra inputs are not permitted", "sampling", "refused", id="sampling"),
         pytest.param(
             "Unsupported value: 'temperature' does not support 0.2 with this model.",
