@@ -31,7 +31,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     stops: bool = True
     """Whether stop sequences may be sent."""
     refused_fields: frozenset[str] = frozenset()
-    """Other top-level fields of the format's body that are an error here."""
+    """Other top-level fields of the format's body that are an error here. Of Chat's ``response_format`` only one kind
+    may be: ``response_format.json_schema``."""
 
     # the conversation
     system_role: Literal["system", "developer"] = "system"
@@ -40,6 +41,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a system message may stand in mid-conversation; else it becomes tagged text in the user's turn."""
     prefill: bool = True
     """Whether a last message of the assistant's is continued."""
+    user_after_results: bool = True
+    """Chat: whether a user's message may follow the results of calls; else what was said stands with the last one."""
     images: bool | None = None
     documents: bool | None = None
     """``None``: unknown, which counts as yes."""

@@ -13,7 +13,7 @@ from router.wire.conversation import Conversation, Text
 from router.wire.loss import Losses
 from router.wire.openai_chat.render_depth import rendered_depth
 from router.wire.openai_chat.render_messages import MessageRenderer
-from router.wire.openai_chat.render_settings import FIELDS, rendered_settings, schema_in_words
+from router.wire.openai_chat.render_settings import FIELDS, form_in_words, rendered_settings
 from router.wire.openai_chat.render_tools import rendered_tools
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
@@ -25,7 +25,7 @@ def rendered(conversation: Conversation, traits: Traits, losses: Losses) -> Rend
     table = ToolTable(conversation, limit=traits.tool_name_limit, custom=traits.custom_tools)
     tools = rendered_tools(conversation, traits, table, losses)
     system = conversation.system
-    if (words := schema_in_words(settings, traits, losses)) is not None:
+    if (words := form_in_words(conversation, traits, losses)) is not None:
         system = (*system, Text(words))
     renderer = MessageRenderer(traits, table, losses)
     messages = renderer.messages(system, history.settled(conversation, traits, losses))

@@ -13,6 +13,9 @@ from router.wire.traits import Traits
 
 Fields = dict[str, Any]
 
+_TOGGLES: Final = ("reasoning", "thinking", "enable_thinking", "chat_template_kwargs")
+"""Fields that switch thinking off by themselves."""
+
 
 def rendered_depth(depth: Depth, traits: Traits, losses: Losses, *, tools: bool, limit: int | None) -> Fields:
     """The fields to set; none where nothing is asked for. ``limit`` is the most that the answer may have in tokens."""
@@ -28,16 +31,22 @@ def rendered_depth(depth: Depth, traits: Traits, losses: Losses, *, tools: bool,
         if depth.on is not False:
             losses.drop("depth", "this model can't be told how much to think")
         return {}
+    names = traits.reasoning_fields or ("reasoning_effort",)
+    toggles = [name for name in names if name in _TOGGLES]
+    if toggles and _is_off(depth) and traits.thinking_off:
+        names = tuple(toggles)
     fields: Fields = {}
-    for name in traits.reasoning_fields or ("reasoning_effort",):
+    for name in names:
         if (say := _SAID_BY.get(name)) is not None:
             fields |= say(depth, traits, losses, limit)
     return fields
 
 
 def _effort(depth: Depth, traits: Traits, losses: Losses, limit: int | None) -> Fields:
-    """OpenAI's field. Adaptive depth leaves the model's default alone."""
+    """OpenAI's field. Adaptive depth leaves the model's default alone; what another field switches off has none."""
     if "effort" not in traits.reasoning_in:
+        return {}
+    if _is_off(depth) and traits.thinking_off and not _SWITCHES.isdisjoint(traits.reasoning_fields):
         return {}
     word = known_effort(depth, traits, losses)
     return {} if word is None else {"reasoning_effort": word}
@@ -82,17 +91,17 @@ def _budget(depth: Depth, traits: Traits, losses: Losses, limit: int | None) -> 
 
 def _format(depth: Depth, traits: Traits, losses: Losses, limit: int | None) -> Fields:
     """Groq, Cerebras: apart from the text, or not at all."""
-    return {} if _is_off(depth) else {"reasoning_format": "hidden" if depth.visible is False else "parsed"}
+    return {} if depth.on is False else {"reasoning_format": "hidden" if depth.visible is False else "parsed"}
 
 
 def _clear(depth: Depth, traits: Traits, losses: Losses, limit: int | None) -> Fields:
     """Whether reasoning of earlier turns is taken out of the prompt although it was sent."""
-    return {} if _is_off(depth) or traits.reasoning_replay == "refused" else {"clear_thinking": False}
+    return {} if depth.on is False or traits.reasoning_replay == "refused" else {"clear_thinking": False}
 
 
 def _apart(name: str) -> Callable[[Depth, Traits, Losses, int | None], Fields]:
     """Fields that have reasoning come beside the text instead of inside it (SGLang, Novita, MiniMax)."""
-    return lambda depth, traits, losses, limit: {} if _is_off(depth) else {name: True}
+    return lambda depth, traits, losses, limit: {} if depth.on is False else {name: True}
 
 
 _SAID_BY: Final[Mapping[str, Callable[[Depth, Traits, Losses, int | None], Fields]]] = {
@@ -107,6 +116,9 @@ _SAID_BY: Final[Mapping[str, Callable[[Depth, Traits, Losses, int | None], Field
     "separate_reasoning": _apart("separate_reasoning"),
     "reasoning_split": _apart("reasoning_split"),
 }
+
+
+_SWITCHES: Final = frozenset({"reasoning", "thinking", "enable_thinking", "chat_template_kwargs"})
 
 
 def _is_off(depth: Depth) -> bool:

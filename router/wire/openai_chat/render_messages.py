@@ -17,7 +17,6 @@ from router.wire.conversation import (
     Cache,
     Document,
     Image,
-    OpaqueState,
     Part,
     Refusal,
     Text,
@@ -29,18 +28,14 @@ from router.wire.conversation import (
 from router.wire.freeform import wrapped
 from router.wire.history import result_text
 from router.wire.loss import Losses
-from router.wire.opaque import belongs
-from router.wire.openai_chat.reasoning import JOINT, native
 from router.wire.openai_chat.render_media import can_be_shown, document, heading, image
+from router.wire.openai_chat.render_thoughts import BYPASS, google, replayed, takes_signature
 from router.wire.openai_chat.render_tools import anthropic_mark
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 
 MAX_ID: Final = 40
 """Characters of a call's id that OpenAI takes."""
-
-BYPASS: Final = "skip_thought_signature_validator"
-"""What Google documents for a call whose signature is lost."""
 
 _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _SEEN_LATER: Final = "[{}: see next message]"
@@ -74,17 +69,22 @@ class MessageRenderer:
 
     # --- user -------------------------------------------------------------------------------------------------------
 
-    def _user(self, turn: Turn) -> Iterable[Message]:
+    def _user(self, turn: Turn) -> list[Message]:
+        results: list[Message] = []
         content: list[Part] = []
         for part in turn.parts:
             if isinstance(part, ToolResult):
                 text, media = self._result(part, turn.place)
                 content += media
-                yield {"role": "tool", "tool_call_id": self._id(part.id), "content": text}
+                results.append({"role": "tool", "tool_call_id": self._id(part.id), "content": text})
         content += [part for part in turn.parts if not isinstance(part, ToolResult)]
         shown = self._content(content, turn.place)
-        if shown:
-            yield {"role": "user", "content": shown}
+        if not shown:
+            return results
+        if results and not self._traits.user_after_results:
+            results[-1]["content"] = _both(results[-1]["content"], shown)
+            return results
+        return [*results, {"role": "user", "content": shown}]
 
     def _result(self, result: ToolResult, place: str) -> tuple[str | list[Message], list[Image | Document]]:
         """A result's text, and what of it must follow later."""
@@ -143,13 +143,17 @@ class MessageRenderer:
         """One message; none where all there was to say belongs to another provider."""
         texts = [part for part in turn.parts if isinstance(part, Text | Refusal)]
         calls = [self._call(part) for part in turn.parts if isinstance(part, ToolCall)]
-        thought = self._thought([part for part in turn.parts if isinstance(part, Thought)], bool(calls))
-        if calls and self._traits.call_signatures and "extra_content" not in calls[0]:
-            calls[0]["extra_content"] = _google(BYPASS)
-        message = {"role": "assistant", **self._said(texts), **thought, **({"tool_calls": calls} if calls else {})}
-        if calls or message["content"] is not None or "refusal" in message:
+        thoughts = [part for part in turn.parts if isinstance(part, Thought)]
+        told = replayed(thoughts, self._traits, self._losses, calls=bool(calls))
+        message: Message = {"role": "assistant", **self._said(texts), **told.fields}
+        message["content"] = told.before(message["content"])
+        if calls:
+            if self._traits.call_signatures and "extra_content" not in calls[0]:
+                calls[0]["extra_content"] = google(BYPASS)
+            yield message | {"tool_calls": calls}
+        elif message["content"] is not None or "refusal" in message:
             yield message
-        elif thought:
+        elif told.fields:
             yield message | {"content": ""}  # null stands only beside calls
 
     def _said(self, texts: list[Text | Refusal]) -> Message:
@@ -178,15 +182,9 @@ class MessageRenderer:
             "type": "function",
             "function": {"name": name, "arguments": arguments},
         }
-        if call.state is not None and self._takes(call.state):
-            shown["extra_content"] = _google(call.state.value)
+        if call.state is not None and takes_signature(call.state, self._traits):
+            shown["extra_content"] = google(call.state.value)
         return shown
-
-    def _takes(self, state: OpaqueState) -> bool:
-        """Whether this is a signature of the target's, if it is one of Google's; nobody's only where calls need one."""
-        if state.kind != "google-thought":
-            return False
-        return self._traits.call_signatures if state.owner is None else belongs(state, self._traits.owner)
 
     def _arguments(self, arguments: str) -> str:
         """JSON as the model wrote it. Many servers read it to fill a template and fail on what a cut answer left."""
@@ -202,41 +200,6 @@ class MessageRenderer:
         if self._traits.tool_id_rule == "alphanumeric-9":
             return call_id if _NINE.fullmatch(call_id) else digest[:9]
         return f"call_{digest[:24]}" if self._traits.official and len(call_id) > MAX_ID else call_id
-
-    # --- thinking ---------------------------------------------------------------------------------------------------
-
-    def _thought(self, thoughts: list[Thought], calls: bool) -> Message:
-        """Reasoning as the target wants it back: sealed to its owner; readable to its own model, and to one that
-        insists on it whoever thought it; never as text of the answer."""
-        traits = self._traits
-        details: list[dict[str, Any]] = []
-        own: list[str] = []
-        others: list[str] = []
-        message: Message = {}
-        for thought in thoughts:
-            state = thought.state
-            if state is not None and state.kind == "openrouter" and belongs(state, traits.owner):
-                details += native(state.value)
-            elif state is not None and self._takes(state):
-                message["extra_content"] = _google(state.value)
-            elif thought.text and state is not None and state.kind == "visible" and state.owner == traits.owner:
-                own.append(thought.text)
-            elif thought.text:
-                others.append(thought.text)
-        if details:
-            return message | {"reasoning_details": details}
-        if traits.reasoning_replay == "required" and calls:
-            message[self._field] = JOINT.join(thought.text for thought in thoughts if thought.text) or " "
-        elif own and traits.reasoning_replay != "refused":
-            message[self._field] = JOINT.join(own)
-        elif own or others:
-            self._losses.drop("reasoning", "earlier reasoning isn't carried over to this model")
-        return message
-
-    @property
-    def _field(self) -> str:
-        names = self._traits.reasoning_out
-        return "reasoning" if "reasoning" in names and "reasoning_content" not in names else "reasoning_content"
 
     # --- cache ------------------------------------------------------------------------------------------------------
 
@@ -262,8 +225,11 @@ def _text(text: str) -> Message:
     return {"type": "text", "text": text}
 
 
-def _google(signature: str) -> Message:
-    return {"google": {"thought_signature": signature}}
+def _both(first: str | list[Message], second: str | list[Message]) -> str | list[Message]:
+    """Two contents as one."""
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return [part for content in (first, second) for part in ([_text(content)] if isinstance(content, str) else content)]
 
 
 def _is_object(arguments: str) -> bool:

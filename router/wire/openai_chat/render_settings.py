@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from router.wire.conversation import OutputFormat, Settings
+from router.wire.conversation import Conversation, OutputFormat, Settings, Text
 from router.wire.loss import Losses
 from router.wire.openai_chat.render_tools import anthropic_mark, parameters
 from router.wire.tool_table import legal
@@ -99,16 +99,26 @@ def response_format(output: OutputFormat, traits: Traits) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": shown}
 
 
-def schema_in_words(settings: Settings, traits: Traits, losses: Losses) -> str | None:
-    """What a target must be told of a schema that can't be given to it."""
-    told = {"response_format", "response_format.json_schema"} & traits.refused_fields
-    if settings.output is None or not told:
+def form_in_words(conversation: Conversation, traits: Traits, losses: Losses) -> str | None:
+    """What a target must be told in words of the form of its answer: the schema where it can't be given, and that the
+    answer is JSON, which OpenAI wants to be said somewhere."""
+    output = conversation.settings.output
+    if output is None:
         return None
-    losses.drop("output", "the form of the answer is only told in words here")
-    if settings.output.schema is None:
+    if {"response_format", "response_format.json_schema" if output.schema is not None else ""} & traits.refused_fields:
+        losses.drop("output", "the form of the answer is only told in words here")
+    elif output.schema is not None or _speaks_of_json(conversation):
+        return None
+    if output.schema is None:
         return "Answer with one JSON object and nothing else."
-    schema = msgspec.json.encode(parameters(settings.output.schema)).decode()
+    schema = msgspec.json.encode(parameters(output.schema)).decode()
     return f"Answer with one JSON object and nothing else. It must match this JSON schema:\n{schema}"
+
+
+def _speaks_of_json(conversation: Conversation) -> bool:
+    """Whether the conversation's beginning does, which is the same in every turn."""
+    first = conversation.turns[0].parts if conversation.turns else ()
+    return any("json" in part.text.lower() for part in (*conversation.system, *first) if isinstance(part, Text))
 
 
 def _closed(schema: Any) -> bool:
