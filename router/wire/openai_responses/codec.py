@@ -1,4 +1,4 @@
-"""OpenAI Responses: requests seen, streams tapped, replies and errors."""
+"""OpenAI Responses: requests seen, streams tapped, errors; its translation to and from the neutral forms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error, words_for
 from router.wire.loss import Losses
+from router.wire.openai_responses.decode import ResponsesDecoder
+from router.wire.openai_responses.encode import KEEP_ALIVE, ResponsesEncoder
+from router.wire.openai_responses.foreign import without_foreign
+from router.wire.openai_responses.parse import parse
+from router.wire.openai_responses.render import rendered
+from router.wire.openai_responses.response import echoed
 from router.wire.openai_responses.tap import ResponsesTap, response_facts
 from router.wire.openai_responses.view import ResponsesView
 from router.wire.pieces import blocks_of, fields_of
@@ -35,6 +41,28 @@ class _Reply(msgspec.Struct):
 _replies = msgspec.json.Decoder(_Reply)
 _reply_lists = msgspec.json.Decoder(list[_Reply])
 
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_counts = msgspec.json.Decoder(_Count)
+
+_COUNTED: Final = frozenset(
+    {"model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "truncation"}
+)
+"""The fields of a request that ``/responses/input_tokens`` takes."""
+
+_FIELD_NAMES: Final = {
+    "cache": "prompt_cache_breakpoint",
+    "cache_all": "prompt_cache_options",
+    "depth": "reasoning",
+    "max_tokens": "max_output_tokens",
+    "output": "text.format",
+    "parallel_tools": "parallel_tool_calls",
+    "user": "safety_identifier",
+    "verbosity": "text.verbosity",
+}
 
 _PLACES: Final = {
     "temperature": ("temperature",),
@@ -83,17 +111,36 @@ class OpenAIResponses(Codec):
         error = {"type": "error", "code": words.openai_code or words.openai_type, "message": message, "param": None}
         return encode_event(msgspec.json.encode(error), "error")
 
+    # --- translation ----------------------------------------------------------------------------------------------
+
+    field_names = _FIELD_NAMES
+    keep_alive = KEEP_ALIVE
+
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
-        raise NotImplementedError
+        return parse(view, losses)
 
     def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
-        raise NotImplementedError
+        return rendered(conversation, traits, losses)
 
     def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
-        raise NotImplementedError
+        return ResponsesDecoder(traits, tools)
 
     def encoder(self, asked: Asked) -> ReplyEncoder:
-        raise NotImplementedError
+        return ResponsesEncoder(asked)
+
+    def echoed(self, body: Body) -> dict[str, bytes]:
+        return echoed(body)
+
+    def read_count(self, payload: bytes) -> int | None:
+        count = decoded(payload, _counts)
+        return None if count is None else count.input_tokens
+
+    def count_request(self, rendered: bytes) -> bytes:
+        body = Body.parse(rendered)
+        return body.with_fields({}, drop=[name for name in body if name not in _COUNTED])
+
+    def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
+        return without_foreign(body, traits)
 
 
 def _parts(output: Any) -> frozenset[ReplyPart] | None:
