@@ -18,7 +18,8 @@ from router.wire.traits import Traits
 
 _REFUSAL: Final = re.compile(
     r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|not allowed|deprecated|invalid|"
-    r"does not support|doesn't support|extra inputs|cannot be used|can't be used|not available|unavailable|must be verified",
+    r"does not support|doesn't support|extra inputs|cannot be used|can't be used|not available|unavailable|"
+    r"must be verified",
     re.IGNORECASE,
 )
 _SEALED: Final = re.compile(
@@ -27,14 +28,15 @@ _SEALED: Final = re.compile(
     re.IGNORECASE,
 )
 
-_LIMIT: Final = re.compile(r"max_?(completion_|output_)?tokens", re.IGNORECASE)
+_LIMIT: Final = re.compile(r"max_?(completion|output)?_?tokens", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![\w.-])\d{3,7}(?![\w-])")
 
 
 def _lower_limit(traits: Traits, message: str) -> Traits | None:
     """The output limit that the message names, which is below the one it complains of."""
     numbers = [int(number) for number in _NUMBER.findall(message)]
-    if not numbers or not _LIMIT.search(message):
+    # Where the output only doesn't fit beside this input, the limit is not the model's.
+    if not numbers or not _LIMIT.search(message) or "context length" in message.lower():
         return None
     limit = min(numbers) - ("exclusive" in message)
     return msgspec.structs.replace(traits, max_output=limit) if limit < (traits.max_output or limit + 1) else None

@@ -30,14 +30,14 @@ TRAITS = Traits(provider="lab", model="m")
             id="a limit that is too high",
         ),
         pytest.param(
-            "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-haiku-20240307",
+            "max_tokens: 64000 > 8192, which is the maximum number of output tokens of claude-3-haiku-20240307",
             "max_output",
             8192,
             id="one compared with what was asked",
         ),
         pytest.param(
-            "Unable to submit request because it has a maxOutputTokens value of 64000 but the supported range is from 1 "
-            "(inclusive) to 8193 (exclusive).",
+            "Unable to submit request because it has a maxOutputTokens value of 64000 but the supported range is "
+            "from 1 (inclusive) to 8193 (exclusive).",
             "max_output",
             8192,
             id="a range",
@@ -91,6 +91,11 @@ def test_a_refusal_that_names_what_we_chose_changes_that(message: str, field: st
         pytest.param("messages: at least one message is required", id="the client's fault"),
         pytest.param("Unsupported parameter: 'colour'", id="something we never send"),
         pytest.param("temperature must be between 0 and 2", id="a parameter is named but not refused"),
+        pytest.param(
+            "'max_tokens' is too large: 8000. This model's maximum context length is 8192 tokens and your request has "
+            "1000 input tokens",
+            id="no room beside this input",
+        ),
         pytest.param("", id="nothing"),
     ],
 )
