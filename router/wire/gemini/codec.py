@@ -16,13 +16,28 @@ from router.wire.conversation import Conversation
 from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import words_for
+from router.wire.gemini.count import counting
+from router.wire.gemini.decode import GeminiDecoder
+from router.wire.gemini.encode import GeminiEncoder
+from router.wire.gemini.foreign import contents_without_foreign
+from router.wire.gemini.parse import parsed
+from router.wire.gemini.render import rendered
+from router.wire.gemini.render_settings import FIELD_NAMES
 from router.wire.gemini.tap import GeminiArrayTap, GeminiTap, joined_facts, replies_of
 from router.wire.gemini.view import GeminiView
 from router.wire.loss import Losses
 from router.wire.overrides import Places
 from router.wire.request import RequestView
+from router.wire.taps import decoded
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
+
+
+class _Count(msgspec.Struct):
+    totalTokens: int  # noqa: N815 - Gemini's name
+
+
+_counts = msgspec.json.Decoder(_Count)
 
 _PLACES: Final = {
     "temperature": ("generationConfig", "temperature"),
@@ -44,6 +59,7 @@ class Gemini(Codec):
     places = _PLACES
     stops_in_list = True
     model_paths = (("modelVersion",),)
+    field_names = FIELD_NAMES
 
     def view(self, body: Body, *, url_model: str | None = None, url_stream: bool = False) -> RequestView:
         return GeminiView(body, url_model, url_stream)
@@ -69,13 +85,24 @@ class Gemini(Codec):
         return b""
 
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
-        raise NotImplementedError
+        return parsed(view, losses)
 
     def render(self, conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
-        raise NotImplementedError
+        return rendered(conversation, traits, losses)
 
     def decoder(self, traits: Traits | None = None, tools: ToolTable | None = None) -> ReplyDecoder:
-        raise NotImplementedError
+        return GeminiDecoder(traits, tools)
 
     def encoder(self, asked: Asked) -> ReplyEncoder:
-        raise NotImplementedError
+        return GeminiEncoder(asked)
+
+    def read_count(self, payload: bytes) -> int | None:
+        count = decoded(payload, _counts)
+        return None if count is None else count.totalTokens
+
+    def count_request(self, rendered: bytes) -> bytes:
+        return counting(rendered)
+
+    def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
+        contents = contents_without_foreign(body, traits)
+        return {} if contents is None else {"contents": contents}
