@@ -69,8 +69,8 @@ class SseDecoder:
         events: list[SseEvent] = []
         begin = 0
         undecided = False
-        while (blank := _BLANK_LINE.search(buffer, search_from)) is not None:
-            end = blank.end()
+        returns = buffer.find(b"\r", search_from) >= 0
+        while (end := _blank_line_end(buffer, search_from, returns)) > 0:
             if end == len(buffer) and buffer[-1] == 0x0D:  # a line feed may follow and belongs to this line's end
                 undecided = True
                 break
@@ -116,6 +116,16 @@ class SseDecoder:
                 data.append(b"")
         if data:
             events.append(SseEvent(name, data[0] if len(data) == 1 else b"\n".join(data), start, end))
+
+
+def _blank_line_end(buffer: bytearray, start: int, returns: bool) -> int:
+    """Just behind the first blank line, 0 if there is none. Nearly no stream has carriage ``returns``, and without them
+    no pattern is needed."""
+    if not returns:
+        found = buffer.find(b"\n\n", start)
+        return found + 2 if found >= 0 else 0
+    blank = _BLANK_LINE.search(buffer, start)
+    return 0 if blank is None else blank.end()
 
 
 def encode_event(data: bytes, event: str | None = None) -> bytes:
