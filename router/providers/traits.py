@@ -55,8 +55,6 @@ _OFFICIAL: Final[Mapping[Api, Mapping[str, Any]]] = {
     "openai-responses": {"result_media": True, "summaries": True, "encrypted_reasoning": True},
     "gemini": {},
 }
-# Of a provider's fields for thinking those that say how much; others only say how it comes back.
-_DEPTH_FIELDS: Final = ("reasoning", "reasoning_effort", "thinking", "enable_thinking", "thinking_budget")
 _SELECTORS: Final = ("names", "formats", "providers", "official")
 
 
@@ -178,7 +176,7 @@ def _chat_habits(quirks: Mapping[str, Any]) -> Flags:
     if "reasoning-in" in quirks:
         flags["reasoning_in"] = quirks["reasoning-in"]
     if "reasoning-in-fields" in quirks:
-        flags["reasoning_fields"] = [name for name in quirks["reasoning-in-fields"] if name in _DEPTH_FIELDS]
+        flags["reasoning_fields"] = quirks["reasoning-in-fields"]
     if "reasoning-out" in quirks:
         flags["reasoning_out"] = quirks["reasoning-out"]
     if "refused-fields" in quirks:
