@@ -12,7 +12,7 @@ from typing import Any, Literal
 from anthropic.types.beta.message_create_params import MessageCreateParamsBase as BetaBody
 from anthropic.types.message_create_params import MessageCreateParamsBase as PlainBody
 
-from tests.support.strict.scenario import Listener, Result
+from tests.support.strict.scenario import Listener, Offered, Result
 from tests.support.strict.seals import is_sealed, plain
 from tests.support.strict.shapes import Misshapen, check_shape, dotted
 
@@ -320,7 +320,9 @@ def blocks_of(message: Block) -> list[Block]:
 def listen_anthropic(body: dict[str, Any], listener: Listener) -> None:
     """Read an accepted request."""
     listener.system += [block["text"] for block in blocks_of({"content": body.get("system") or []})]
-    listener.tools += [(tool["name"], False) for tool in body.get("tools") or () if "input_schema" in tool]
+    listener.tools += [
+        Offered(tool["name"], schema=tool["input_schema"]) for tool in body.get("tools") or () if "input_schema" in tool
+    ]
     listener.stops = tuple(body.get("stop_sequences") or ())
     for message in body["messages"]:
         if message["role"] == "system":

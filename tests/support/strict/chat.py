@@ -10,7 +10,7 @@ from typing import Any
 
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase as Body
 
-from tests.support.strict.scenario import Listener, Result
+from tests.support.strict.scenario import Listener, Offered, Result
 from tests.support.strict.shapes import Misshapen, More, bracketed, check_shape
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -291,8 +291,9 @@ def check_image(place: str, url: str) -> None:
 def listen_chat(body: dict[str, Any], listener: Listener) -> None:
     """Read an accepted request."""
     for tool in body.get("tools") or ():
-        custom = tool["type"] == "custom"
-        listener.tools.append((tool["custom" if custom else "function"]["name"], custom))
+        function = tool.get("function") or {}
+        name = function.get("name") or tool["custom"]["name"]
+        listener.tools.append(Offered(name, not function, function.get("parameters") or {}))
     stop = body.get("stop") or ()
     listener.stops = (stop,) if isinstance(stop, str) else tuple(stop)
     for message in body["messages"]:
@@ -300,8 +301,7 @@ def listen_chat(body: dict[str, Any], listener: Listener) -> None:
             case "assistant":
                 listener.assistant(len(message.get("tool_calls") or ()))
             case "tool":
-                text = text_of(message["content"])
-                listener.result(Result(text, text.lower().startswith("error")))
+                listener.result(Result(text_of(message["content"])))
             case "user":
                 _listen_user(message["content"], listener)
             case _:

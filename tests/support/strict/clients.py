@@ -99,7 +99,7 @@ class GeminiTalk(Talk):
 
     def __post_init__(self) -> None:
         self.http = httpx2.AsyncClient(verify=False)
-        options = types.HttpOptions(base_url=self.base, httpx_async_client=self.http, headers=self.headers or None)
+        options = types.HttpOptions(base_url=self.base, httpx_async_client=self.http)
         self.client = genai.Client(api_key="sk-client", http_options=options)
         config = types.GenerateContentConfig(
             max_output_tokens=self.max_tokens,
@@ -122,7 +122,8 @@ class GeminiTalk(Talk):
             )
         if self.structured:
             config.response_mime_type, config.response_json_schema = "application/json", SCHEMA
-        self.chat = self.client.aio.chats.create(model=self.model, config=config)
+        self.config = config
+        self.chat = self.client.aio.chats.create(model=self.model)
         self._last: tuple[Called, ...] = ()
 
     def _user(self, text: str, image: bool) -> Any:
@@ -145,11 +146,11 @@ class GeminiTalk(Talk):
         return parts
 
     async def _send(self, turn: Any) -> Told:
-        replies: list[Any] = []
+        config = self.config.model_copy(update={"http_options": types.HttpOptions(headers=self.headers)})
         if self.stream:
-            replies = [reply async for reply in await self.chat.send_message_stream(turn)]
+            replies = [reply async for reply in await self.chat.send_message_stream(turn, config=config)]
         else:
-            replies = [await self.chat.send_message(turn)]
+            replies = [await self.chat.send_message(turn, config=config)]
         parts = [
             part
             for reply in replies

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from tests.support.strict.scenario import Listener, Result
+from tests.support.strict.scenario import Listener, Offered, Result
 from tests.support.strict.seals import is_sealed
 
 MAKER = "google"
@@ -266,7 +266,10 @@ def listen_gemini(body: dict[str, Any], listener: Listener) -> None:
     """Read an accepted request."""
     listener.system += [part["text"] for part in (body.get("systemInstruction") or {}).get("parts") or ()]
     for tool in body.get("tools") or ():
-        listener.tools += [(declared["name"], False) for declared in tool.get("functionDeclarations") or ()]
+        listener.tools += [
+            Offered(declared["name"], schema=declared.get("parametersJsonSchema") or declared.get("parameters") or {})
+            for declared in tool.get("functionDeclarations") or ()
+        ]
     listener.stops = tuple((body.get("generationConfig") or {}).get("stopSequences") or ())
     for content in body["contents"]:
         if content.get("role") == "model":

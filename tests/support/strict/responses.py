@@ -15,7 +15,7 @@ from tests.support.strict.chat import (
     is_reasoning,
     media_type,
 )
-from tests.support.strict.scenario import Listener, Result
+from tests.support.strict.scenario import Listener, Offered, Result
 from tests.support.strict.seals import is_own_id, is_sealed
 from tests.support.strict.shapes import Misshapen, bracketed, check_shape
 
@@ -27,6 +27,10 @@ _MORE = {
     "Message": frozenset({"id"}),
     "EasyInputMessageParam": frozenset({"id", "status"}),
 }
+_SPARE = {
+    "ResponseOutputTextParam": frozenset({"annotations"}),
+    "ResponseOutputMessageParam": frozenset({"id", "status"}),
+}
 
 Item = dict[str, Any]
 
@@ -36,7 +40,7 @@ def check_responses(body: dict[str, Any], *, own_ids: bool = True) -> None:
     ones that this provider gave out."""
     _check_items_known(body.get("input"))
     try:
-        check_shape(body, Body, more=_MORE)
+        check_shape(body, Body, more=_MORE, spare=_SPARE)
     except Misshapen as fault:
         path = bracketed(fault.path)
         words = {"missing": f"Missing required parameter: '{path}'.", "extra": f"Unknown parameter: '{path}'."}
@@ -214,7 +218,7 @@ def listen_responses(body: dict[str, Any], listener: Listener) -> None:
     if body.get("instructions"):
         listener.system.append(body["instructions"])
     listener.tools += [
-        (tool["name"], tool["type"] == "custom")
+        Offered(tool["name"], tool["type"] == "custom", tool.get("parameters") or {})
         for tool in body.get("tools") or ()
         if tool["type"] in ("function", "custom")
     ]
@@ -223,9 +227,7 @@ def listen_responses(body: dict[str, Any], listener: Listener) -> None:
         if kind in _CALLS:
             listener.assistant(1)
         elif kind in _CALLS.values():
-            text = text_of(item["output"])
-            media = tuple(_media(item["output"]))
-            listener.result(Result(text, text.lower().startswith("error"), media))
+            listener.result(Result(text_of(item["output"]), media=tuple(_media(item["output"]))))
         elif kind == "message" and item["role"] == "user":
             listener.user_text(text_of(item["content"]))
             for found in _media(item["content"]):

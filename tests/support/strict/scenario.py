@@ -6,6 +6,7 @@
 ``#hidden``           the same, but nothing of it is readable: only its sealed form
 ``#tools``            a text and two parallel calls, then, with their results, an answer that repeats them
 ``#rounds-N``         N rounds of calls instead of one
+``#freeform``         with ``#tools``: tools that take raw text are called first
 ``#json``             a JSON object as structured output
 ``#limit``            the output limit is met in the middle of a sentence
 ``#cut-call``         … in the middle of a call's arguments (whole JSON where a format has no broken ones)
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ THOUGHT = "First I weigh\n\nthe évidence; then I speak."
 REFUSAL = "I can't help with that."
 ANSWER = {"city": "Zürich", "size": 3, "exact": 1.5, "tags": ["a", "b"]}
 ASIDE = "I look it up."
+RAW = '*** Begin Patch\n+"quoted" \\ ünïcode ✓\t{"input": 1}\n*** End Patch\n'
 ARGUMENTS: tuple[dict[str, Any], ...] = (
     {"place": "Zürich ✓", "depth": 3, "exact": 0.25, "nested": {"list": [1, None, True], "quote": 'a"b\\c\n'}},
     {"place": "Rome"},
@@ -49,8 +52,23 @@ class Result:
     media: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        text = self.text if not self.is_error else "failed: " + re.sub(r"(?i)^error:\s*", "", self.text)
+        failed = self.is_error or self.text.lower().startswith("error")  # formats without a mark say it in words
+        text = "failed: " + re.sub(r"(?i)^error:\s*", "", self.text) if failed else self.text
         return " + ".join((text, *self.media))
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A tool that the model may call. ``custom``: freeform. ``schema`` is that of its arguments."""
+
+    name: str
+    custom: bool = False
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def freeform(self) -> bool:
+        """Whether it takes raw text, if only as a function with one field for it."""
+        return self.custom or (self.schema.get("properties") or {}).keys() == {"input"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Heard:
     results: tuple[Result, ...] = ()
     media: tuple[str, ...] = ()  # media types of pictures and documents in the user's last turn
     system: str = ""
-    tools: tuple[tuple[str, bool], ...] = ()  # name, and whether it is freeform
+    tools: tuple[Offered, ...] = ()
     stops: tuple[str, ...] = ()
 
 
@@ -99,7 +117,7 @@ class Call:
 
     @property
     def raw(self) -> str:
-        return f'*** raw input {self.number}\n"quoted" \\ {self.arguments.get("place")}'
+        return RAW
 
 
 Part = Think | Write | Refuse | Call
@@ -160,7 +178,7 @@ class Listener:
 
     default: frozenset[str] = frozenset()
     system: list[str] = field(default_factory=list)
-    tools: list[tuple[str, bool]] = field(default_factory=list)
+    tools: list[Offered] = field(default_factory=list)
     stops: tuple[str, ...] = ()
     _words: frozenset[str] | None = None
     _rounds: int = 0
@@ -241,13 +259,18 @@ def answer(heard: Heard) -> Say | Fail:
 
 
 def _calls(heard: Heard, thinking: tuple[Part, ...], *, broken: bool) -> Say:
-    chosen = [heard.tools[0]] if broken else [heard.tools[0], heard.tools[min(1, len(heard.tools) - 1)]]
+    tools = sorted(heard.tools, key=lambda tool: not tool.freeform) if "freeform" in heard.words else heard.tools
+    chosen = [tools[0]] if broken else [tools[0], tools[min(1, len(tools) - 1)]]
     calls = tuple(
-        Call(heard.calls + offset, name, ARGUMENTS[offset], custom, broken)
-        for offset, (name, custom) in enumerate(chosen)
+        Call(heard.calls + offset, tool.name, _arguments(tool, offset), tool.custom, broken)
+        for offset, tool in enumerate(chosen)
     )
     aside: tuple[Part, ...] = () if "silent" in heard.words else (Write(ASIDE),)
     return Say((*thinking, *aside, *calls), "limit" if broken else "calls")
+
+
+def _arguments(tool: Offered, offset: int) -> dict[str, Any]:
+    return {"input": RAW} if tool.freeform and not tool.custom else ARGUMENTS[offset]
 
 
 def cut(text: str, size: int = 7) -> list[str]:
