@@ -16,7 +16,8 @@ MAX_EVENT: Final = 1 << 20
 KEPT_TAIL: Final = 1 << 14
 """Bytes kept from the end of a larger event: what closes a reply (usage, finish reason) stands there."""
 
-_BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n?+|\n)(?:\r\n?+|\n)")
+_OTHER_BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")  # what all but CRLF CRLF hold
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -119,11 +120,14 @@ class SseDecoder:
 
 
 def _blank_line_end(buffer: bytearray, start: int, returns: bool) -> int:
-    """Just behind the first blank line, 0 if there is none. Nearly no stream has carriage ``returns``, and without them
-    no pattern is needed."""
+    """Just behind the first blank line, 0 if there is none. No pattern is needed for streams without carriage
+    ``returns``, nor for those (Google's) in which every line ends in CRLF."""
     if not returns:
         found = buffer.find(b"\n\n", start)
         return found + 2 if found >= 0 else 0
+    found = buffer.find(b"\r\n\r\n", start)
+    if found >= 0 and all(buffer.find(other, start, found + 1) < 0 for other in _OTHER_BLANK_LINES):
+        return found + 4
     blank = _BLANK_LINE.search(buffer, start)
     return 0 if blank is None else blank.end()
 
