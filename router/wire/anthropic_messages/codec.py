@@ -125,6 +125,7 @@ class AnthropicMessages(Codec):
 
     field_names = _FIELD_NAMES
     keep_alive = PING
+    estimates_input = True
 
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
         return parsed(view, losses)
@@ -137,6 +138,9 @@ class AnthropicMessages(Codec):
 
     def encoder(self, asked: Asked) -> ReplyEncoder:
         return MessagesEncoder(asked)
+
+    def status_for(self, status: int) -> int:
+        return status  # 529 is Anthropic's own
 
     def read_count(self, payload: bytes) -> int | None:
         count = decoded(payload, _counts)

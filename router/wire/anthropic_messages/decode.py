@@ -94,7 +94,8 @@ class MessagesDecoder(ReplyDecoder):
         super().__init__(traits, tools)
         self._kinds: dict[int, str] = {}  # of the blocks that began, by index
         self._inputs: dict[int, str] = {}  # whole inputs of calls, until it shows whether deltas bring them, too
-        self._citations: dict[int, list[Citation]] = {}  # of texts that haven't begun
+        self._texts: set[int] = set()  # that have begun
+        self._citations: dict[int, list[Citation]] = {}  # of texts that haven't
         self._stop: Stop = "end"
         self._sequence: str | None = None
         self._explanation: str | None = None
@@ -196,12 +197,16 @@ class MessagesDecoder(ReplyDecoder):
             case "tool_use":
                 self._give_input(index)
                 self.parts.close("call", index)
+        self._texts.discard(index)
         self._citations.pop(index, None)
 
     def _text(self, index: int, text: str | None) -> None:
-        self.parts.text(index, text or "")
-        if text and (waiting := self._citations.pop(index, None)):
-            for citation in waiting:
+        if not text:
+            return
+        self.parts.text(index, text)
+        if index not in self._texts:
+            self._texts.add(index)
+            for citation in self._citations.pop(index, ()):
                 self.parts.cite(index, citation)
 
     def _cite(self, index: int, raw: Any) -> None:
@@ -212,7 +217,10 @@ class MessagesDecoder(ReplyDecoder):
             return
         title = text_or_none(fields.get("title")) or text_or_none(fields.get("document_title")) or ""
         citation = Citation(kind, text_or_none(fields.get("url")) or "", title, fields)
-        self._citations.setdefault(index, []).append(citation)
+        if index in self._texts:
+            self.parts.cite(index, citation)
+        else:
+            self._citations.setdefault(index, []).append(citation)
 
     def _give_input(self, index: int) -> None:
         if (whole := self._inputs.pop(index, None)) is not None:

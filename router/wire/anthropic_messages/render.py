@@ -13,6 +13,7 @@ from router.wire.anthropic_messages import render_tools, thinking
 from router.wire.anthropic_messages.caching import Marks
 from router.wire.anthropic_messages.output_schema import closed, sayable
 from router.wire.anthropic_messages.render_turns import TurnWriter, unthinking_loop
+from router.wire.anthropic_messages.replay import without_lost_thoughts
 from router.wire.codec import Rendered
 from router.wire.conversation import Conversation, OutputFormat, Settings, Text
 from router.wire.history import settled
@@ -31,7 +32,7 @@ _MID_SYSTEM_BETA: Final = "mid-conversation-system-2026-04-07"
 def rendered(conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
     """The request for a target. The same conversation gives the same bytes."""
     settings = conversation.settings
-    turns = settled(conversation, traits, losses)
+    turns = settled(without_lost_thoughts(conversation, traits, losses), traits, losses)
     table = ToolTable(conversation, limit=traits.tool_name_limit)
     marks = Marks()
     writer = TurnWriter(table, traits, marks, losses)

@@ -1,8 +1,8 @@
 """The turns of a conversation as messages of a Messages target.
 
 The history comes settled (``history.py``): results are paired with their calls, texts aren't empty, system turns stand
-where they may. What is left to do here are Anthropic's own demands: legal and unique ids, arguments that are objects,
-thinking that is the model's own, a user who speaks first.
+where they may. What is left to do here are Anthropic's own demands: legal ids, arguments that are objects, a user who
+speaks first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 from router.wire.anthropic_messages.caching import Marks
 from router.wire.anthropic_messages.ids import legal_id
 from router.wire.anthropic_messages.render_media import MediaWriter
+from router.wire.anthropic_messages.replay import thought_block
 from router.wire.conversation import Document, Image, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 from router.wire.freeform import wrapped
 from router.wire.loss import Losses
-from router.wire.opaque import belongs, invented_id
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 
@@ -40,16 +40,14 @@ class TurnWriter:
         self._marks = marks
         self._losses = losses
         self._media = MediaWriter(traits, losses)
-        self._ids: set[str] = set()
-        self._asked: list[str] = []  # the ids of the calls whose results come next
 
     def messages(self, turns: Sequence[Turn]) -> list[Message]:
         """All turns. Neighbours that speak alike become one message."""
         out: list[Message] = []
         for at, turn in enumerate(turns):
             content = self._content(turn)
-            if turn.role == "assistant":
-                _tidy(content, last=at == len(turns) - 1)
+            if turn.role == "assistant" and at == len(turns) - 1:
+                _trim_end(content)
             if not content:
                 continue
             if not out and turn.role != "user":
@@ -71,8 +69,6 @@ class TurnWriter:
         content: list[Block] = []
         behind: list[Block] = []  # what can't stand in a result, behind all results
         results = 0
-        if turn.role == "assistant":
-            self._asked = []
         for part in turn.parts:
             match part:
                 case Text() | Refusal():
@@ -80,11 +76,12 @@ class TurnWriter:
                 case Image() | Document():
                     self._add_media(part, turn, content)
                 case Thought():
-                    content.extend(self._thought(part))
+                    if (block := thought_block(part, self._traits)) is not None:
+                        content.append(block)
                 case ToolCall():
                     content.append(self._call(part))
                 case ToolResult():
-                    content.insert(results, self._result(part, self._asked[results], turn.place, behind))
+                    content.insert(results, self._result(part, turn.place, behind))
                     results += 1
         content[results:results] = behind
         return content
@@ -97,39 +94,19 @@ class TurnWriter:
             self._marks.add(block, part.cache)
             content.append(block)
 
-    def _thought(self, thought: Thought) -> Iterable[Block]:
-        """Reasoning goes back to the model it belongs to, whole and unchanged, or not at all."""
-        state = thought.state
-        traits = self._traits
-        own = state is not None and belongs(state, traits.owner)
-        if state is not None and own and state.kind == "anthropic-signature":
-            return [{"type": "thinking", "thinking": thought.text, "signature": state.value}]
-        if state is not None and own and state.kind == "anthropic-redacted":
-            return [{"type": "redacted_thinking", "data": state.value}]
-        unsealed = state is not None and own and state.kind == "visible" and not traits.official
-        if thought.text and (unsealed or traits.reasoning_replay == "required"):
-            return [{"type": "thinking", "thinking": thought.text, "signature": ""}]
-        self._losses.drop("reasoning", "earlier reasoning of another model can't be given to this one")
-        return ()
-
     def _call(self, call: ToolCall) -> Block:
-        call_id = legal_id(call.id)
-        if call_id in self._ids:
-            call_id = invented_id("toolu_", call_id, len(self._ids))
-        self._ids.add(call_id)
-        self._asked.append(call_id)
         arguments = wrapped(call.arguments) if self._table.wraps(call.custom) else call.arguments
         out = {
             "type": "tool_use",
-            "id": call_id,
+            "id": legal_id(call.id),
             "name": self._table.name(call.name, call.namespace),
             "input": arguments_object(arguments),
         }
         self._marks.add(out, call.cache)
         return out
 
-    def _result(self, result: ToolResult, call_id: str, place: str, behind: list[Block]) -> Block:
-        out: Block = {"type": "tool_result", "tool_use_id": call_id}
+    def _result(self, result: ToolResult, place: str, behind: list[Block]) -> Block:
+        out: Block = {"type": "tool_result", "tool_use_id": legal_id(result.id)}
         # A result that is an error may hold nothing but text.
         inside = self._traits.result_media and not result.is_error
         content: list[Block] = []
@@ -180,9 +157,7 @@ def unthinking_loop(newest_first: Iterable[Mapping[str, Any]]) -> bool:
     return bool(opening) and opening not in THOUGHTS
 
 
-def _tidy(content: list[Block], *, last: bool) -> None:
-    """No thinking at the end of a turn, and no space at the end of one that shall be continued."""
-    while content and content[-1]["type"] in THOUGHTS:
-        content.pop()
-    if last and content and content[-1]["type"] == "text":
+def _trim_end(content: list[Block]) -> None:
+    """A text that shall be continued can't end with space."""
+    if content and content[-1]["type"] == "text":
         content[-1]["text"] = content[-1]["text"].rstrip()

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from router.wire.conversation import Depth
-from router.wire.depth import budget_of, effort_of, known_effort
+from router.wire.depth import LEAST_BUDGET, budget_of, effort_of, known_effort
 from router.wire.loss import Losses
 from router.wire.traits import Traits
 
-_LEAST_BUDGET: Final = 1024
 _USUAL_BUDGET: Final = 4096
 """Tokens where thinking is switched on without a word about its depth."""
 
@@ -76,12 +75,13 @@ def _adaptive(depth: Depth, traits: Traits, losses: Losses) -> Asked:
 
 
 def _enabled(depth: Depth, max_tokens: int, losses: Losses) -> Asked:
-    if max_tokens <= _LEAST_BUDGET:
-        losses.drop("depth", f"thinking takes at least {_LEAST_BUDGET} tokens of the output, which is limited to fewer")
+    if max_tokens <= LEAST_BUDGET:
+        losses.drop("depth", f"thinking takes at least {LEAST_BUDGET} tokens of the output, which is limited to fewer")
         return Asked()
-    # A budget in tokens is the client's word; one that only stands for an effort leaves a quarter to the answer.
-    room = max_tokens if depth.budget is not None else max_tokens * 3 // 4 + 1
+    # The client's own budget is kept as long as it fits; any other leaves a quarter of the output to the answer.
+    fits = depth.budget is not None and depth.budget < max_tokens
+    room = max_tokens if fits else max(LEAST_BUDGET, max_tokens * 3 // 4) + 1
     budget = budget_of(depth, below=room)
     if budget is None:
-        budget = max(_LEAST_BUDGET, min(_USUAL_BUDGET, room - 1))
+        budget = max(LEAST_BUDGET, min(_USUAL_BUDGET, room - 1))
     return Asked({"type": "enabled", "budget_tokens": budget})
