@@ -47,7 +47,7 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
                 out["anyOf" if name == "oneOf" else name] = [_closed(inner) for inner in value]
             case "additionalProperties":
                 pass
-            case "format" if value not in _FORMATS:
+            case "format" if not (isinstance(value, str) and value in _FORMATS):
                 bounds[name] = value
             case "minItems" if value not in (0, 1):
                 bounds[name] = value
