@@ -8,7 +8,6 @@ want back. The slot must be base64, since Google's SDKs decode it to bytes and e
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -66,7 +65,7 @@ def read(signature: str) -> Sealed:
     try:
         content = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
         slot = _slots.decode(content[len(TAG) :])
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError):
+    except (msgspec.MsgspecError, ValueError):
         return Sealed()
     thoughts = (Thought(text, _state(state)) for text, state in slot.thoughts)
     return Sealed(tuple(thought for thought in thoughts if thought.text or thought.state), _state(slot.own))
