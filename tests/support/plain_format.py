@@ -169,7 +169,7 @@ class PlainDecoder(ReplyDecoder):
             case ["thought", text]:
                 parts.thinking(0, text)
             case ["sealed", value]:
-                parts.seal(0, "visible", value)
+                parts.seal(0, "anthropic-signature", value)
             case ["call", call_id, name]:
                 self.calls += 1
                 parts.call(self.calls, call_id, name)

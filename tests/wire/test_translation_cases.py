@@ -1,0 +1,313 @@
+"""Recorded traffic and real agents' requests through every pair of formats: nothing is lost that isn't told, nothing is
+sent that the target refuses, and an answer means the same in every format that can hold it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from router.errors import BadRequest, Untranslatable
+from router.wire.body import Body
+from router.wire.conversation import Text, ToolCall, ToolResult
+from router.wire.encoding import Asked
+from router.wire.events import MessageEnd, MessageStart, StreamEvent, StreamFailed, UsageReport
+from router.wire.formats import CODECS
+from router.wire.history import text_of
+from router.wire.loss import Losses
+from router.wire.request import Api
+from router.wire.usage import Usage
+from tests.support.event_grammar import check_events, parts_of
+from tests.support.recorded import Case, cases
+from tests.support.translating import (
+    APIS,
+    TARGETS,
+    A,
+    Asking,
+    G,
+    Target,
+    agents_requests,
+    recorded_requests,
+    translation,
+)
+
+ASKED = [*recorded_requests(), *agents_requests()]
+
+REFUSED: dict[str, dict[str, str]] = {
+    "anthropic-messages.anthropic.anthropic-code-execution-files-cache-prefix-stable-messages-sonnet-5.3": {
+        "everywhere": "tools[0], messages[0].content[1], messages[1].content[0], messages[1].content[1], "
+        "messages[1].content[3], messages[1].content[4], container"
+    },
+    "anthropic-messages.anthropic.anthropic-mcp-servers.2": {
+        "everywhere": "messages[1].content[1], messages[1].content[2], mcp_servers"
+    },
+    "anthropic-messages.anthropic.anthropic-text-parts-ahead-of-built-in-tool-call.3": {"everywhere": "tools[0]"},
+    "anthropic-messages.anthropic.anthropic-to-google-deferred-capability-history-replay.2": {
+        "everywhere": "tools[2], messages[4].content[0].content[0]"
+    },
+    "anthropic-messages.anthropic.anthropic-web-search-tool-stream": {"everywhere": "tools[0]"},
+    "anthropic-messages.anthropic.document-binary-content-input": {"deepseek": "messages[0]"},
+    "anthropic-messages.anthropic.image-url-input": {"deepseek": "messages[0]"},
+    "anthropic-messages.anthropic.live-fallback-failover-capability-load-and-recovery.2": {
+        "everywhere": "messages[3].content[0]"
+    },
+    "anthropic-messages.anthropic.multimodal-tool-return-matrix-tool-return-content-uploaded-file-docume.2": {
+        "everywhere": "messages[2].content[1].source"
+    },
+    "anthropic-messages.anthropic.pause-turn-web-search-vcr.1": {"everywhere": "tools[0]"},
+    "anthropic-messages.anthropic.thinking-with-native-tool-wire-contract-anthropic": {"everywhere": "tools[0]"},
+    "gemini.google-gemini.google-model-mobile-youtube-video-url-input": {"everywhere": "contents[0].parts[1].fileData"},
+    "gemini.google-gemini.thinking-with-tool-calls-from-other-model.3": {"claude": "toolConfig.functionCallingConfig"},
+    "gemini.google-vertex.google-vertex-tool-combination-omits-include-server-side-tool-invocati.2": {
+        "everywhere": "tools[0].googleSearch"
+    },
+    "openai-chat.groq.tool-choice-matrix-list-single-groq": {"claude": "tool_choice"},
+    "openai-chat.huggingface-together.request-structured-response": {"claude": "tool_choice"},
+    "openai-chat.mistral.tool-choice-matrix-tools-plus-output-mistral.2": {"claude": "tool_choice"},
+    "openai-chat.openai.async-chat-completion-multiple-choices": {"everywhere": "n"},
+    "openai-chat.openai.complex-agent-run-in-flow.2": {"claude": "tool_choice"},
+    "openai-chat.openai.openai-web-search-tool-model-not-supported": {"everywhere": "web_search_options"},
+    "openai-responses.openai.background-mode-streaming-without-starting-after-vcr.1": {"everywhere": "background"},
+    "openai-responses.openai.multimodal-tool-return-matrix-direct-uploaded-file-document-openai-res.2": {
+        "everywhere": "input[3].output[0].file_id"
+    },
+    "openai-responses.openai.multimodal-tool-return-matrix-direct-uploaded-file-image-openai-respon.2": {
+        "everywhere": "input[3].output[0].file_id"
+    },
+    "openai-responses.openai.openai-instructions-with-responses-logprobs-streaming": {"everywhere": "include[0]"},
+    "openai-responses.openai.openai-responses-compact-with-auto-previous-response-id-chain.5": {
+        "everywhere": "previous_response_id"
+    },
+    "openai-responses.openai.openai-responses-image-url-input": {"deepseek": "input[0]"},
+    "openai-responses.openai.openai-responses-model-file-search-tool-stream.4": {"everywhere": "tools[0]"},
+    "openai-responses.openai.openai-responses-model-web-search-tool.2": {"everywhere": "tools[0], input[2]"},
+    "openai-responses.openai.responses-count-tokens-with-tools": {"claude": "tool_choice"},
+    "openai-responses.openai.responses-create-captures-tool-call-content-content-mode0": {"claude": "tool_choice"},
+    "claude-code-websearch-inner": {"everywhere": "tools[0], tool_choice.name"},
+    "codex-builtin-turn1": {"everywhere": "tools[8]"},
+    "codex-long-100turns": {"everywhere": "tools[8]"},
+    "codex-long-20turns": {"everywhere": "tools[8]"},
+    "codex-remote-compaction": {"everywhere": "tools[8], input[7]"},
+    "codex-subagent": {"everywhere": "tools[7]"},
+    "codex-turn1": {"everywhere": "tools[8]"},
+    "codex-turn2": {"everywhere": "tools[8]"},
+    "sdk-py-responses-previous-id": {"everywhere": "previous_response_id"},
+}
+"""What can't be said in another format, by the client's field: for every target, or for the one that is named."""
+
+
+def refused_fields(asking: Asking, target: Target) -> str:
+    """What is refused, by field; empty if nothing."""
+    try:
+        translation(asking, target)
+        return ""
+    except Untranslatable as error:
+        told = str(error)
+    except BadRequest as error:
+        return f"bad request: {error}"
+    refused = [loss for loss in translation(asking, target, lossy=True).losses if loss.refused]
+    assert all(str(loss) in told for loss in refused), "the client is told each field and why"
+    assert f"{target.provider}/{target.model}" in told
+    return ", ".join(dict.fromkeys(loss.field for loss in refused))
+
+
+@pytest.mark.parametrize("asking", [pytest.param(asking, id=asking.id) for asking in ASKED])
+class TestRequests:
+    def test_it_reaches_every_target_or_is_refused_by_the_field(self, asking: Asking) -> None:
+        found = {name: refused_fields(asking, target) for name, target in _others(asking)}
+        expected = REFUSED.get(asking.id, {})
+        everywhere = expected.get("everywhere", "")
+        assert found == {name: expected.get(name, everywhere) for name in found}
+
+    def test_what_reaches_a_target_is_what_it_takes(self, asking: Asking) -> None:
+        for name, target in _others(asking):
+            try:
+                done = translation(asking, target, lossy=True)
+            except BadRequest:
+                continue
+            if not CODECS[asking.api].parse(asking.view(), Losses()).turns:
+                continue  # all that there was is stored at another provider
+            try:
+                target.check(json.loads(done.body))
+            except AssertionError as refusal:
+                pytest.fail(f"{name} refuses it: {refusal}")
+
+    def test_the_same_request_is_the_same_bytes(self, asking: Asking) -> None:
+        for name, target in _others(asking):
+            first, second = (translation(asking, target, lossy=True) for _ in range(2))
+            assert first.body == second.body, name
+            assert first.losses == second.losses, name
+
+    def test_no_word_of_it_is_lost_in_silence(self, asking: Asking) -> None:
+        """Texts, calls and results of the conversation, as the target's own view reads them."""
+        conversation = CODECS[asking.api].parse(asking.view(), Losses())
+        for name, target in _others(asking):
+            done = translation(asking, target, lossy=True)
+            if any(loss.refused for loss in done.losses):
+                continue
+            view = CODECS[target.api].view(Body.parse(done.body), url_model=target.model)
+            said = "\n".join(text for piece in view.pieces() for text in view.read(piece).texts)
+            for words in _words(conversation):
+                assert words in said or _escaped(words) in said, f"{name} isn't told {words[:80]!r}"
+            assert view.tool_count == len(conversation.tools), name
+            assert view.stream == conversation.stream or target.api == G
+
+
+def _others(asking: Asking) -> list[tuple[str, Target]]:
+    return [(name, target) for name, target in TARGETS.items() if target.api != asking.api]
+
+
+def _words(conversation: Any) -> Iterable[str]:
+    for turn in conversation.turns:
+        for part in turn.parts:
+            match part:
+                case Text():
+                    yield from part.text.strip().splitlines()
+                case ToolResult():
+                    yield from text_of(part.content).strip().splitlines()
+                case ToolCall():
+                    yield from _leaves(part.arguments)
+    for text in conversation.system:
+        yield from text.text.strip().splitlines()
+
+
+def _escaped(words: str) -> str:
+    """As they stand in JSON: Gemini's results are objects."""
+    return json.dumps(words, ensure_ascii=False)[1:-1]
+
+
+def _leaves(arguments: str) -> Iterable[str]:
+    """Short plain strings of a call's arguments; escapes are spelled in more than one way."""
+    try:
+        values = json.loads(arguments)
+    except ValueError:
+        return
+    for value in values.values() if isinstance(values, dict) else ():
+        if isinstance(value, str) and value.isascii() and value.isalnum():
+            yield value
+
+
+# --- replies ----------------------------------------------------------------------------------------------------------
+
+ANSWERS = [
+    case
+    for case in cases()
+    if case.status == 200
+    and case.endpoint in (None, "messages", "chat", "responses", "generateContent", "streamGenerateContent")
+    and not case.error_inside
+    and case.raw["response"]["body"]
+]
+BROKEN: dict[str, str] = {
+    "anthropic-messages.documented.stream-error-overloaded": "Overloaded",
+    "openai-chat.documented.stream-truncated-no-done": "no end",
+    "openai-chat.groq.tool-use-failed-error-streaming.1": "Tool call validation failed",
+    "openai-responses.openai.background-mode-streaming-without-starting-after-vcr.1": "no end",
+    "openai-responses.openai.openai-error-1-stream": "You exceeded your current quota",
+}
+"""Recorded replies that are failures, and what they say."""
+
+ANSWER_IDS = [pytest.param(case, id=case.id) for case in ANSWERS]
+
+
+def events_of(case: Case, chunks: Iterable[bytes] | None = None) -> list[StreamEvent]:
+    decoder = CODECS[case.api].decoder()  # type: ignore[index]
+    if not case.streamed:
+        return decoder.whole(case.reply)
+    found: list[StreamEvent] = []
+    for chunk in chunks or [case.reply]:
+        found += decoder.feed(chunk)
+    return found + decoder.finish()
+
+
+def usage_of(events: Iterable[StreamEvent]) -> Usage | None:
+    return next((event.usage for event in reversed(list(events)) if isinstance(event, UsageReport)), None)
+
+
+def meaning(events: list[StreamEvent], api: Api) -> dict[str, Any]:
+    """What a reply says, as far as a format can hold it."""
+    parts = parts_of(events)
+    end = events[-1]
+    assert isinstance(end, MessageEnd)
+    stop = end.stop
+    if api != A:  # only Messages tells these apart
+        stop = {"stop-sequence": "end", "context-window": "max-tokens", "pause": "end"}.get(stop, stop)  # type: ignore[assignment]
+    said = "".join(part[1] for part in parts if part[0] in ("text", "refusal"))
+    calls = [(*part[1:3], _value(*part[3:])) for part in parts if part[0] == "call"]
+    if api == G and stop == "max-tokens":  # its arguments are objects, so a call that was cut can't be told
+        calls = [call for call in calls if "_raw_arguments" not in call[2]]
+    usage = usage_of(events) or Usage()
+    return {
+        "text": said or end.explanation or "",  # other formats have words of refusal instead
+        "thinking": "".join(part[1] for part in parts if part[0] == "thinking"),
+        "calls": calls,
+        "stop": stop,
+        "input": sum(n or 0 for n in (usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h)),
+        "cached": usage.cache_read or 0,
+        "output": usage.output or 0,
+    }
+
+
+def _value(arguments: str, custom: str = "") -> Any:
+    if custom:
+        return {"input": arguments}  # as in formats that have only functions
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:  # cut short: where a format has only objects, it stands in one
+        return {"_raw_arguments": arguments}
+
+
+class TestReplies:
+    @pytest.mark.parametrize("case", ANSWER_IDS)
+    def test_its_events_are_in_order_and_say_how_it_ended(self, case: Case) -> None:
+        events = events_of(case)
+        failed = BROKEN.get(case.id)
+        check_events(events, ended=failed != "no end")
+        if failed is None:
+            assert isinstance(events[-1], MessageEnd)
+        elif failed != "no end":
+            assert isinstance(events[-1], StreamFailed)
+            assert failed in events[-1].message
+
+    @pytest.mark.parametrize("case", ANSWER_IDS)
+    def test_its_usage_is_what_the_ledger_records(self, case: Case) -> None:
+        codec = CODECS[case.api]  # type: ignore[index]
+        if case.streamed:
+            tap = codec.tap()
+            tap.feed(case.reply)
+            tap.finish()
+            facts = tap.facts
+        else:
+            facts = codec.read_reply(case.reply)
+        events = events_of(case)
+        assert usage_of(events) == facts.usage
+        if case.id not in BROKEN and facts.response_id is not None:
+            assert isinstance(events[0], MessageStart)
+            assert events[0].id == facts.response_id
+
+    @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in ANSWERS if case.streamed])
+    def test_cutting_its_bytes_changes_nothing(self, case: Case) -> None:
+        whole = events_of(case)
+        raw, dice = case.reply, random.Random(case.id)
+        for size in (1, 2, 1000):
+            assert events_of(case, [raw[start : start + size] for start in range(0, len(raw), size)]) == whole
+        for _ in range(5):
+            edges = sorted({0, len(raw), *(dice.randrange(len(raw)) for _ in range(30))})
+            pieces = [raw[start:stop] for start, stop in pairwise(edges)]
+            assert events_of(case, pieces) == whole
+
+    @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+    @pytest.mark.parametrize("api", APIS)
+    @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in ANSWERS if case.id not in BROKEN])
+    def test_it_means_the_same_in_every_format(self, case: Case, api: Api, streamed: bool) -> None:
+        events = events_of(case)
+        encoder, decoder = CODECS[api].encoder(Asked("1", 0)), CODECS[api].decoder()
+        if streamed:
+            again = decoder.feed(b"".join(map(encoder.encode, events))) + decoder.finish()
+        else:
+            again = decoder.whole(encoder.whole(events))
+        check_events(again, ended=True)
+        assert meaning(again, api) == meaning(events, api)
