@@ -178,11 +178,35 @@ def usage_report(raw: msgspec.Raw | bytes) -> dict[str, Any] | None:
 
 
 def decoded(raw: msgspec.Raw | bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """What the decoder makes of it, ``None`` if it can't: replies are read on the side and never judged."""
+    """What the decoder makes of it, ``None`` if it can't: replies are read on the side and never judged.
+
+    Some servers cut a character in two between two events; each half then reads as U+FFFD, and the rest is kept.
+    """
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = bytes(raw)
+        if (whole := _of_whole_characters(text)) == text:
+            return None
+    except RecursionError:
         return None
+    try:
+        return decoder.decode(whole)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+
+def _of_whole_characters(raw: bytes) -> bytes:
+    if not raw.isascii():
+        raw = raw.decode(errors="replace").encode()
+    if b"\\ud" in raw or b"\\uD" in raw:
+        raw = _ESCAPES.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], raw)
+    return raw
 
 
 def object_in_tail(tail: bytes, name: str) -> msgspec.Raw | None:

@@ -28,7 +28,9 @@ from tests.support.translating import (
     TARGETS,
     A,
     Asking,
+    C,
     G,
+    R,
     Target,
     agents_requests,
     recorded_requests,
@@ -311,3 +313,48 @@ class TestReplies:
             again = decoder.whole(encoder.whole(events))
         check_events(again, ended=True)
         assert meaning(again, api) == meaning(events, api)
+
+
+TEXT_EVENTS: dict[Api, tuple[bytes, bytes, bytes]] = {
+    A: (
+        b'data: {"type":"message_start","message":{"id":"m"}}\n\n'
+        b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n',
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n',
+        b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\ndata: {"type":"message_stop"}\n\n',
+    ),
+    C: (
+        b"",
+        b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n',
+        b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    ),
+    R: (
+        b'data: {"type":"response.created","response":{"id":"r","status":"in_progress"}}\n\n'
+        b'data: {"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"i"}}\n\n',
+        b'data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"%b"}\n\n',
+        b'data: {"type":"response.completed","response":{"id":"r","status":"completed","output":[]}}\n\n',
+    ),
+    G: (
+        b"",
+        b'data: {"candidates":[{"content":{"parts":[{"text":"%b"}]},"index":0}]}\n\n',
+        b'data: {"candidates":[{"content":{"parts":[]},"index":0,"finishReason":"STOP"}]}\n\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        pytest.param([rb"caf\u00e9 \ud83d\ude00"], "café 😀", id="escapes"),
+        pytest.param([rb"a\ud83d", rb"\ude00b"], "a\ufffd\ufffdb", id="the halves of a pair of escapes"),
+        pytest.param([rb"a\ud83d\ud83d\ude00\\ud83d"], "a\ufffd😀\\ud83d", id="what only looks like a half"),
+        pytest.param([b"a\xf0\x9f", b"\x98\x80b"], "a\ufffd\ufffd\ufffdb", id="the bytes of one character"),
+    ],
+)
+def test_a_character_cut_in_two_costs_no_other(api: Api, texts: list[bytes], said: str) -> None:
+    """Some servers cut between two events where they may not."""
+    before, delta, end = TEXT_EVENTS[api]
+    decoder = CODECS[api].decoder()
+    events = decoder.feed(before + b"".join(delta % text for text in texts) + end) + decoder.finish()
+    check_events(events, ended=True)
+    assert parts_of(events) == [("text", said)]
