@@ -174,7 +174,7 @@ class MessagesEncoder(ReplyEncoder):
                 "redacted_thinking", b'{"type":"redacted_thinking","data":%b}' % _json(wrap(event.state))
             )
         head = b"" if self._open == "thinking" else self._block("thinking", _THINKING)
-        return head + self._delta(b'{"type":"signature_delta","signature":%b}' % _json(wrap(event.state)))
+        return head + self._seal(event.state)
 
     def _call_start(self, event: ToolCallStart) -> bytes:
         self._call = event
@@ -193,7 +193,7 @@ class MessagesEncoder(ReplyEncoder):
         if self._call is not None and self._call_state is not None:
             # A call has no slot for its seal; ``parse_blocks`` brings the two together again.
             state = msgspec.structs.replace(self._call_state, id=self._call.id)
-            tail += self._signature(SignatureDelta(state)) + self._close()
+            tail += self._block("thinking", _THINKING) + self._seal(state) + self._close()
         self._call = self._call_state = None
         return tail
 
@@ -212,6 +212,9 @@ class MessagesEncoder(ReplyEncoder):
             self._index,
             delta,
         )
+
+    def _seal(self, state: OpaqueState) -> bytes:
+        return self._delta(b'{"type":"signature_delta","signature":%b}' % _json(wrap(state)))
 
     def _input(self, fragment: str) -> bytes:
         return self._delta(b'{"type":"input_json_delta","partial_json":%b}' % _json(fragment))

@@ -61,15 +61,16 @@ def _tool(value: Any, where: str, losses: Losses) -> Tool | None:
     for name, why in _HINTS.items():
         if value.get(name):
             losses.drop(f"tools[].{name}", why)
-    schema = value.get("input_schema")
+    if function is None:
+        description = perhaps_text(value.get("description"), f"{where}.description") or None
+        given = value.get("input_schema")
+        schema = None if given is None else an_object(given, f"{where}.input_schema")
+    else:
+        description, schema = function
     return Tool(
         name=a_text(value.get("name"), f"{where}.name"),
-        description=perhaps_text(value.get("description"), f"{where}.description")
-        if function is None
-        else function.description,
-        schema=(None if schema is None else an_object(schema, f"{where}.input_schema"))
-        if function is None
-        else function.schema,
+        description=description,
+        schema=schema,
         strict=perhaps_flag(value.get("strict"), f"{where}.strict"),
         cache=cache_of(value.get("cache_control"), f"{where}.cache_control"),
     )

@@ -83,6 +83,7 @@ def _mode(
 
 def _schema(schema: dict[str, Any] | None) -> dict[str, Any]:
     """``type`` and ``properties`` are always there: some servers refuse a schema without them."""
-    out = {"type": "object", **(schema or {})}
+    out = dict(schema or {})
+    out["type"] = "object"
     out.setdefault("properties", {})
     return out
