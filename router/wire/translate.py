@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from router.errors import Untranslatable
+from router.errors import BadRequest, Untranslatable
 from router.wire.amend import without_sealed
 from router.wire.codec import Codec, ReplyFacts
 from router.wire.conversation import SETTING_NAMES
@@ -37,15 +37,19 @@ class Translation:
     """One request on its way to a target of another format, and its reply on the way back."""
 
     def __init__(self, view: RequestView, source: Codec, target: Codec, traits: Traits, *, allow_losses: bool) -> None:
-        """Parse and render. Raises Untranslatable where what is lost must not be, unless ``allow_losses``."""
+        """Parse and render. Raises BadRequest for what isn't a request of its format or is nested too deeply, and
+        Untranslatable where what is lost must not be, unless ``allow_losses``."""
         self.source = source
         self.target = target
         self.traits = traits
         losses = Losses()
-        conversation = source.parse(view, losses)
-        if not traits.replays_sealed:
-            conversation = without_sealed(conversation)
-        rendered = target.render(conversation, traits, losses)
+        try:
+            conversation = source.parse(view, losses)
+            if not traits.replays_sealed:
+                conversation = without_sealed(conversation)
+            rendered = target.render(conversation, traits, losses)
+        except RecursionError:  # a schema's levels are walked one inside the other
+            raise BadRequest("the request is nested too deeply to be translated") from None
         self.losses = tuple(_in_words_of(source, loss) for loss in losses.found)
         if losses.refused and not allow_losses:
             raise Untranslatable(_refusal(self.losses, target, traits))

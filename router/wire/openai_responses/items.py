@@ -278,6 +278,6 @@ _PREFIXES: Final = {"local_shell": "lsh_", "shell": "sh_", "apply_patch": "apc_"
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
