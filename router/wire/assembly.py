@@ -68,6 +68,9 @@ class _Part:
     said: bool = False  # something of it was given out
     finished: bool = False
     state: OpaqueState | None = None
+    # texts
+    begun: bool = False
+    phase: str | None = None  # of its first words, and so of all
     # calls
     id: str = ""
     name: str = ""
@@ -115,7 +118,10 @@ class Assembler:
     def text(self, key: Hashable, text: str, phase: str | None = None) -> None:
         """Some text; empty text opens nothing."""
         if text:
-            self._say(self._part("text", key), TextDelta(text, phase), len(text))
+            part = self._part("text", key)
+            if not part.begun:
+                part.begun, part.phase = True, phase
+            self._say(part, TextDelta(text, part.phase), len(text))
 
     def refusal(self, key: Hashable, text: str) -> None:
         """Some words of a refusal."""

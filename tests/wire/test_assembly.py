@@ -122,6 +122,14 @@ class TestTextAndThinking:
     def test_text_keeps_its_phase(self) -> None:
         assert TextDelta("a", "commentary") in events(lambda a: a.text(0, "a", "commentary"))
 
+    def test_a_text_has_the_phase_it_began_with(self) -> None:
+        deltas = [
+            event
+            for event in events(lambda a: a.text(0, "a"), lambda a: a.text(0, "b", "commentary"))
+            if isinstance(event, TextDelta)
+        ]
+        assert [event.phase for event in deltas] == [None, None]
+
 
 def call(key: int, arguments: str = "", call_id: str = "", name: str = "", **more: Any) -> Callable[[Assembler], None]:
     def tell(assembler: Assembler) -> None:
