@@ -63,8 +63,7 @@ def parts(*said: dict[str, Any], role: str = "user", losses: Losses | None = Non
 
 def conversation(*turns: tuple[Part, ...], settings: Settings | None = None, **fields: Any) -> Conversation:
     """Turns of the user and the assistant, one after the other."""
-    roles = ("user", "assistant")
-    spoken = tuple(Turn(roles[at % 2], said, f"messages[{at}]") for at, said in enumerate(turns))
+    spoken = tuple(Turn("assistant" if at % 2 else "user", said, f"messages[{at}]") for at, said in enumerate(turns))
     return Conversation(
         "m", spoken or (Turn("user", (Text("Hi"),), "m[0]"),), settings=settings or Settings(), **fields
     )

@@ -40,7 +40,9 @@ class TestTurns:
             pytest.param([{"role": "user", "parts": ["Hi"]}], [("user", "Hi")], id="a part that is just a text"),
             pytest.param([{"role": "", "parts": [{"text": "Hi"}]}], [("user", "Hi")], id="an empty role"),
             pytest.param([{"role": None, "parts": [{"text": "Hi"}]}], [("user", "Hi")], id="a role that is null"),
-            pytest.param([{"role": "function", "parts": [{"text": "Hi"}]}], [("user", "Hi")], id="the old role of results"),
+            pytest.param(
+                [{"role": "function", "parts": [{"text": "Hi"}]}], [("user", "Hi")], id="the old role of results"
+            ),
             pytest.param(
                 [{"role": "user", "parts": [{"text": "a"}]}, {"role": "user", "parts": [{"text": "b"}]}],
                 [("user", "a"), ("user", "b")],
@@ -57,11 +59,11 @@ class TestTurns:
             ),
             pytest.param([], [], id="none"),
         ],
-    )  # fmt: skip
+    )
     def test_who_says_what(self, contents: Any, turns: list[tuple[str, str]]) -> None:
         conversation, losses = parsed({"contents": contents})
-        assert [(turn.role, part.text) for turn in conversation.turns for part in turn.parts if isinstance(part, Text)] \
-            == turns  # fmt: skip
+        said = ((turn.role, part) for turn in conversation.turns for part in turn.parts)
+        assert [(role, part.text) for role, part in said if isinstance(part, Text)] == turns
         assert losses.found == []
 
     def test_where_a_turn_stands(self) -> None:
@@ -101,7 +103,9 @@ class TestUser:
         [
             pytest.param({"text": "Hi"}, Text("Hi"), id="text"),
             pytest.param(
-                {"inlineData": {"mimeType": "image/png", "data": "AA=="}}, Image(Inline("image/png", "AA==")), id="an image"
+                {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
+                Image(Inline("image/png", "AA==")),
+                id="an image",
             ),
             pytest.param(
                 {"inline_data": {"mime_type": "image/png", "data": "AA=="}},
@@ -134,7 +138,7 @@ class TestUser:
                 id="a linked document",
             ),
         ],
-    )  # fmt: skip
+    )
     def test_parts(self, part: dict[str, Any], read: Part) -> None:
         assert parts(part) == (read,)
 
@@ -143,36 +147,53 @@ class TestUser:
         [
             pytest.param(
                 {"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/x"}},
-                "fileData", "the file is stored at Google and nowhere else", id="a file of Google's",
+                "fileData",
+                "the file is stored at Google and nowhere else",
+                id="a file of Google's",
             ),
             pytest.param(
                 {"fileData": {"fileUri": "gs://bucket/a.png", "mimeType": "image/png"}},
-                "fileData", "the file is stored at Google and nowhere else", id="a bucket",
+                "fileData",
+                "the file is stored at Google and nowhere else",
+                id="a bucket",
             ),
             pytest.param(
-                {"fileData": {"fileUri": "https://m.youtube.com/watch?v=1"}}, "fileData", "video can't be given to it",
+                {"fileData": {"fileUri": "https://m.youtube.com/watch?v=1"}},
+                "fileData",
+                "video can't be given to it",
                 id="a video by its address",
             ),
             pytest.param(
-                {"inlineData": {"mimeType": "video/mp4", "data": ""}}, "inlineData", "video can't be given to it",
+                {"inlineData": {"mimeType": "video/mp4", "data": ""}},
+                "inlineData",
+                "video can't be given to it",
                 id="a video",
             ),
             pytest.param(
-                {"inlineData": {"mimeType": "audio/wav", "data": ""}}, "inlineData", "audio can't be given to it",
+                {"inlineData": {"mimeType": "audio/wav", "data": ""}},
+                "inlineData",
+                "audio can't be given to it",
                 id="a sound",
             ),
             pytest.param(
-                {"executableCode": {"code": "1"}}, "executableCode", "only Google's own tools write and read it", id="code",
+                {"executableCode": {"code": "1"}},
+                "executableCode",
+                "only Google's own tools write and read it",
+                id="code",
             ),
             pytest.param(
-                {"code_execution_result": {}}, "codeExecutionResult", "only Google's own tools write and read it",
+                {"code_execution_result": {}},
+                "codeExecutionResult",
+                "only Google's own tools write and read it",
                 id="what code gave",
             ),
             pytest.param({"toolCall": {}}, "toolCall", "only Google's own tools write and read it", id="a hosted call"),
             pytest.param({"hologram": {}}, "hologram", "this kind of part isn't known", id="something new"),
-            pytest.param({"text": "a", "inlineData": {}}, "text", "this kind of part isn't known", id="two kinds at once"),
+            pytest.param(
+                {"text": "a", "inlineData": {}}, "text", "this kind of part isn't known", id="two kinds at once"
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_what_can_not_be_said_is_refused(self, part: dict[str, Any], field: str, why: str) -> None:
         losses = Losses()
         if "inlineData" in part and "text" in part:
@@ -211,7 +232,8 @@ class TestResults:
         assert parts(result) == (ToolResult("1", (Text(text),), is_error, "f"),)
 
     def test_numbers_keep_their_spelling(self) -> None:
-        body = b'{"contents":[{"parts":[{"functionResponse":{"name":"f","response":{"a": 1.0, "b": 12345678901234567890}}}]}]}'
+        response = b'{"a": 1.0, "b": 12345678901234567890}'
+        body = b'{"contents":[{"parts":[{"functionResponse":{"name":"f","response":%b}}]}]}' % response
         conversation, _ = parsed_bytes(body)
         assert conversation.turns[0].parts == (ToolResult("", (Text('{"a":1.0,"b":12345678901234567890}'),), name="f"),)
 
@@ -327,7 +349,11 @@ class TestSlots:
         assert conversation.turns == (Turn("assistant", (Thought("Hm.", claude("s")), Text("ab")), "contents[0]"),)
 
     def test_a_thought_before_an_earlier_part_stays(self) -> None:
-        said = [{"text": "x", "thought": True}, {"text": "a"}, {**CALL, "thoughtSignature": self.SLOT}]
+        said: list[dict[str, Any]] = [
+            {"text": "x", "thought": True},
+            {"text": "a"},
+            {**CALL, "thoughtSignature": self.SLOT},
+        ]
         assert parts(*said, role="model")[:2] == (Thought("x"), Text("a"))
 
     def test_a_thought_without_words_leaves_what_was_shown(self) -> None:
@@ -359,12 +385,16 @@ class TestSlots:
         pytest.param('{"contents":[3]}', "the field 'contents[0]' must be an object", id="a turn that is a number"),
         pytest.param('{"contents":[{"role":1}]}', "the field 'contents[0].role' must be a string", id="a role"),
         pytest.param(
-            '{"contents":[{"role":"system"}]}', "the field 'contents[0].role' must be 'user' or 'model'", id="another role"
+            '{"contents":[{"role":"system"}]}',
+            "the field 'contents[0].role' must be 'user' or 'model'",
+            id="another role",
         ),
         pytest.param('{"contents":[{"parts":1}]}', "the field 'contents[0].parts' must be a list", id="parts"),
         pytest.param('{"contents":[{"parts":[1]}]}', "the field 'contents[0].parts[0]' must be an object", id="a part"),
         pytest.param(
-            '{"contents":[{"parts":[{"text":1}]}]}', "the field 'contents[0].parts[0].text' must be a string", id="a text"
+            '{"contents":[{"parts":[{"text":1}]}]}',
+            "the field 'contents[0].parts[0].text' must be a string",
+            id="a text",
         ),
         pytest.param(
             '{"contents":[{"parts":[{"inlineData":{"data":"x"}}]}]}',
@@ -407,7 +437,7 @@ class TestSlots:
             id="an instruction that is a number",
         ),
     ],
-)  # fmt: skip
+)
 def test_malformed_contents_are_told_by_their_field(body: str, message: str) -> None:
     with pytest.raises(BadRequest) as error:
         parsed_bytes(body.encode())

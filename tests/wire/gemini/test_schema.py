@@ -57,14 +57,23 @@ from router.wire.gemini.schema import json_schema, parameters
             {"additionalProperties": {"type": "string"}, "prefixItems": [{"type": "string"}], "not": {"type": "null"}},
             id="schemas in other places",
         ),
-        pytest.param({"additionalProperties": False, "items": True}, {"additionalProperties": False, "items": True},
-                     id="true and false"),
-        pytest.param({"properties": ["x"], "anyOf": {"type": "STRING"}}, {"properties": ["x"], "anyOf": {"type": "STRING"}},
-                     id="nonsense stays"),
-        pytest.param({"type": "STRING", "format": "date-time", "x-own": 1}, {"type": "string", "format": "date-time", "x-own": 1},
-                     id="the rest stays"),
+        pytest.param(
+            {"additionalProperties": False, "items": True},
+            {"additionalProperties": False, "items": True},
+            id="true and false",
+        ),
+        pytest.param(
+            {"properties": ["x"], "anyOf": {"type": "STRING"}},
+            {"properties": ["x"], "anyOf": {"type": "STRING"}},
+            id="nonsense stays",
+        ),
+        pytest.param(
+            {"type": "STRING", "format": "date-time", "x-own": 1},
+            {"type": "string", "format": "date-time", "x-own": 1},
+            id="the rest stays",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_clients_schema(written: dict[str, Any], read: dict[str, Any]) -> None:
     assert json_schema(written) == read
     assert json_schema(read) == read
