@@ -155,12 +155,14 @@ class ResponsesDecoder(ReplyDecoder):
         if status == "incomplete":
             stop = _STOPS.get(reason, "max-tokens") if isinstance(reason, str) else "max-tokens"
         else:
-            stop = "refusal" if self._refused else "end"
+            calls = any(item.kind in _CALLS for item in self._items.values())
+            stop = "refusal" if self._refused and not calls else "end"
         self.parts.end(stop)
 
     def _read_error(self, event: _Event) -> None:
-        told = event.error if event.error is not None else {"code": event.code, "message": event.message}
-        self.parts.fail(*(fault_of(told) or ("server", "the stream broke off with an error")))
+        message = text_or_none(event.message) or "the stream broke off with an error"
+        if (fault := fault_of(event.error or {"code": event.code, "message": message})) is not None:
+            self.parts.fail(*fault)
 
     # --- items ------------------------------------------------------------------------------------------------------
 
