@@ -16,6 +16,7 @@ from tests.support.strict.anthropic import blocks_of
 from tests.support.strict.clients import TALKS
 from tests.support.strict.gemini import BYPASS
 from tests.support.strict.gemini_replies import Gemini
+from tests.support.strict.openai_talks import ChatTalk
 from tests.support.strict.provider import Exchange
 from tests.support.strict.scenario import THOUGHT
 from tests.support.strict.seals import is_own_id
@@ -25,13 +26,14 @@ from tests.support.strict.world import TARGETS, World, strict_world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STOPS = ("claude", "gpt", "deepseek", "gemini")
+CHAT_STOPS = ("deepseek", "groq")  # to which a Chat client's requests are passed on
 TOOLS = (ToolSpec("look_up"), ToolSpec("draw"))
 
 
 def profile() -> str:
     """A header says which model is next."""
     parts = []
-    for name in STOPS:
+    for name in (*STOPS, "groq"):
         target = TARGETS[name]
         parts.append(f'[providers.{target.provider}]\nbase-url = "{{{name}}}"\nformats = ["{target.api}"]')
         parts.append('api-key = "env:TEST_KEY"')
@@ -43,7 +45,7 @@ def profile() -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     home = tmp_path_factory.mktemp("moving") / "home"
-    async with strict_world(home, STOPS, profiles={"moving": profile()}) as world:
+    async with strict_world(home, (*STOPS, "groq"), profiles={"moving": profile()}) as world:
         yield world
 
 
@@ -64,7 +66,7 @@ class Journey:
         self.world = world
         self.talk = talk
         self.calls: list[Called] = []
-        self.thoughts: dict[str, int] = dict.fromkeys(STOPS, 0)
+        self.thoughts: dict[str, int] = dict.fromkeys((*STOPS, "groq"), 0)
         self.said = 0
 
     async def round(self, asked: str, answered: str, word: str = "think") -> None:
@@ -99,7 +101,10 @@ each_client = pytest.mark.parametrize("client", TALKS)
 
 
 def talk_of(world: World, client: str, *, stream: bool) -> Talk:
-    return world.talk(client, "moving", stream=stream, system="Be brief.", tools=TOOLS, thinking=True)
+    talk = world.talk(client, "moving", stream=stream, system="Be brief.", tools=TOOLS, thinking=True)
+    if isinstance(talk, ChatTalk):
+        talk.limit = "max_tokens"
+    return talk
 
 
 @each_way
@@ -142,6 +147,19 @@ async def test_calls_keep_their_ids_wherever_the_conversation_goes(client: str, 
     assert ids_in(journey.last("deepseek").body) == given
     assert ids_in(journey.last("gpt").body) == given[:12]
     assert ids_in(journey.last("claude").body) == given[:10]
+
+
+@each_way
+@pytest.mark.parametrize("client", ["openai-chat"])
+async def test_what_one_chat_provider_needs_and_another_refuses_is_neither_missing_nor_left(
+    client: str, stream: bool, world: World
+) -> None:
+    """DeepSeek wants reasoning back under a name that Groq refuses, and both are spoken to in the client's format."""
+    async with talk_of(world, client, stream=stream) as talk:
+        journey = Journey(world, talk)
+        for name in ("claude", *CHAT_STOPS, "gpt", *CHAT_STOPS, "claude", *CHAT_STOPS):
+            await journey.round(name, name)
+    assert own_thoughts(journey.last("deepseek")) == 3
 
 
 @each_way

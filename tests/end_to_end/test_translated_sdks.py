@@ -263,7 +263,7 @@ DROPPED = [
     ("openai-chat", "gemini", {"verbosity": "low"}, "verbosity"),
     ("openai-chat", "gpt", {"presence_penalty": 0.5}, "presence_penalty"),
     ("openai-responses", "claude", {"text": {"verbosity": "low"}}, "text.verbosity"),
-    ("openai-responses", "gemini", {"service_tier": "flex"}, "service_tier"),
+    ("openai-responses", "gemini", {"text": {"verbosity": "low"}}, "text.verbosity"),
     ("openai-responses", "gpt-chat", {"temperature": 0.5}, "temperature"),
     ("gemini", "claude", {"top_k": 5}, "generationConfig.topK"),
     ("gemini", "gpt", {"seed": 5}, "generationConfig.seed"),

@@ -33,7 +33,8 @@ class Dialect:
     """Whether structured output may follow a schema."""
     replays_reasoning: bool = False
     """Whether turns with calls must hold their ``reasoning_content``."""
-    thinks_aloud: bool = False
+    thinks_in: str | None = None
+    """The field in which thinking can be read."""
     strict_order: bool = False
     """Whether only the assistant may speak behind tools' results."""
 
@@ -50,7 +51,7 @@ DEEPSEEK = Dialect(
     media=False,
     schemas=False,
     replays_reasoning=True,
-    thinks_aloud=True,
+    thinks_in="reasoning_content",
 )
 MISTRAL = Dialect(
     "mistral",
@@ -63,6 +64,14 @@ MISTRAL = Dialect(
     roles=frozenset({"system", "user", "assistant", "tool"}),
     strict_order=True,
 )  # fmt: skip
+
+GROQ = Dialect(
+    "groq",
+    more={"ChatCompletionAssistantMessageParam": frozenset({"reasoning"})},
+    roles=frozenset({"system", "user", "assistant", "tool"}),
+    media=False,
+    thinks_in="reasoning",
+)
 
 
 def is_reasoning(model: str) -> bool:

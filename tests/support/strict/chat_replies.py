@@ -42,8 +42,8 @@ class Chat(StrictApi):
         text = "".join(part.text for part in said if isinstance(part, Write))
         refusal = "".join(part.text for part in said if isinstance(part, Refuse))
         message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": refusal or None}
-        if self.dialect.thinks_aloud and (thought := self._thought(asked)):
-            message["reasoning_content"] = thought
+        if self.dialect.thinks_in and (thought := self._thought(asked)):
+            message[self.dialect.thinks_in] = thought
         if asked.say.calls:
             message["tool_calls"] = [self._call(call) for call in asked.say.calls]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISH[asked.say.stop]}
@@ -55,7 +55,7 @@ class Chat(StrictApi):
             deltas += self._deltas(part, asked)
             if asked.noisy:
                 deltas.append({})
-        usage_asked = bool((asked.body.get("stream_options") or {}).get("include_usage"))
+        usage_asked = bool((asked.body.get("stream_options") or {}).get("include_usage", not asked.body.get("stream")))
         events = [self._chunk(asked, delta, None, usage_asked) for delta in deltas]
         if asked.noisy:
             events[1:1] = [b": PROCESSING\n\n", b":\n\n"]
@@ -73,8 +73,8 @@ class Chat(StrictApi):
     def _deltas(self, part: object, asked: Asked) -> list[dict[str, Any]]:
         match part:
             case Think():
-                thought = self._thought(asked) if self.dialect.thinks_aloud else ""
-                return [{"content": None, "reasoning_content": text} for text in cut(thought)]
+                field = self.dialect.thinks_in
+                return [{"content": None, field: text} for text in cut(self._thought(asked))] if field else []
             case Refuse(text):
                 return [{"refusal": piece} for piece in cut(text)]
             case Write(text):

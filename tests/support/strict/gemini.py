@@ -16,7 +16,8 @@ BYPASS = "skip_thought_signature_validator"
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
 
 _TOP = frozenset(
-    "contents systemInstruction tools toolConfig generationConfig safetySettings cachedContent model".split()
+    "contents systemInstruction tools toolConfig generationConfig safetySettings cachedContent serviceTier store "
+    "model".split()
 )
 _GENERATION = frozenset(
     "stopSequences responseMimeType responseSchema responseJsonSchema responseModalities candidateCount "

@@ -16,6 +16,7 @@ class ChatTalk(Talk):
     """The OpenAI SDK on Chat Completions. Fields it doesn't know, such as reasoning, it keeps and gives back."""
 
     api = "openai-chat"
+    limit = "max_completion_tokens"  # DeepSeek knows only the older max_tokens
 
     def __post_init__(self) -> None:
         self.client = gpt(f"{self.base}/v1", sync=False)
@@ -46,7 +47,7 @@ class ChatTalk(Talk):
     async def _send(self, turn: Any) -> Told:
         self.history += turn
         asked: dict[str, Any] = {
-            "model": self.model, "messages": self.history, "max_completion_tokens": self.max_tokens,
+            "model": self.model, "messages": self.history, self.limit: self.max_tokens,
             "extra_headers": self.headers,
         }  # fmt: skip
         if self.tools:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.serving import Running, serving
 from tests.support.strict.anthropic_replies import Anthropic
-from tests.support.strict.chat import DEEPSEEK, MISTRAL
+from tests.support.strict.chat import DEEPSEEK, GROQ, MISTRAL
 from tests.support.strict.chat_replies import Chat
 from tests.support.strict.clients import TALKS
 from tests.support.strict.gemini_replies import Gemini
@@ -60,6 +60,7 @@ TARGETS = {
         Target("deepseek", "deepseek", "deepseek-reasoner", "openai-chat", lambda: Chat(DEEPSEEK), "always", "none"),
         Target("mistral", "mistral", "mistral-large-latest", "openai-chat", lambda: Chat(MISTRAL), "never",
                "not-in-results"),
+        Target("groq", "groq", "openai/gpt-oss-120b", "openai-chat", lambda: Chat(GROQ), "always", "none"),
         Target("gpt", "openai", "gpt-5.6", "openai-responses", Responses, "asked"),
         Target("gemini", "gemini", "gemini-3-pro", "gemini", lambda: Gemini(ids=True), "asked"),
         Target("older-gemini", "gemini", "gemini-2.5-pro", "gemini", Gemini, "asked"),
