@@ -51,7 +51,7 @@ def chat(second: bool = False) -> Body:
         turns.append({"role": "assistant", "content": None, "reasoning_content": THINKING, "tool_calls": [call]})
         turns.append({"role": "tool", "tool_call_id": "call_1", "content": FOUND})
     tool = {"type": "function", "function": {"name": "read_file", "parameters": SCHEMA}}
-    return {"model": "deepseek-reasoner", "tools": [tool], "messages": turns}
+    return {"model": "kimi-k2-thinking", "tools": [tool], "messages": turns}
 
 
 def responses(second: bool = False) -> Body:
@@ -175,7 +175,7 @@ REFUSED = [
         "openai-chat",
         changed(chat(True), "messages", 1, "reasoning_content"),
         "must be passed back",
-        id="a lost thought of DeepSeek's",
+        id="a lost thought of Kimi's",
     ),
     pytest.param(
         "openai-chat",

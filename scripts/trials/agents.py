@@ -69,7 +69,7 @@ class Codex(TrialAgent):
         return BY_NAME[self.name].environment(base_url, KEY)
 
     def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
-        pointed = BY_NAME[self.name].arguments(base_url, KEY)
+        pointed = (*BY_NAME[self.name].arguments(base_url, KEY), "-c", 'web_search="disabled"')  # OpenAI alone has it
         alone = ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
         return (*pointed, "-c", "analytics.enabled=false", "-m", "gpt-5-codex", *alone, prompt)
 

@@ -99,7 +99,7 @@ def _block(block: Fields, place: str, seal: str) -> Iterator[str]:
             yield f"{place}: unknown type {other}"
 
 
-# --- OpenAI Chat, as DeepSeek has it ----------------------------------------------------------------------------------
+# --- OpenAI Chat, as Moonshot has it ----------------------------------------------------------------------------------
 
 
 def _chat(body: Fields, seal: str) -> Iterator[str]:

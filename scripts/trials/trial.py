@@ -37,7 +37,7 @@ SHORT: Final[Mapping[Api, str]] = {
 # Known providers with models that think, since these ask most of a translation. Their address is the script's.
 TARGETS: Final[Mapping[Api, str]] = {
     "anthropic-messages": "anthropic/claude-sonnet-4-5",
-    "openai-chat": "deepseek/deepseek-reasoner",
+    "openai-chat": "moonshot/kimi-k2-thinking",
     "openai-responses": "openai/gpt-5",
     "gemini": "gemini/gemini-3-pro-preview",
 }
