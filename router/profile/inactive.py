@@ -66,7 +66,9 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("retry",), instead="each request is tried once"),
     Inactive(("breaker",)),
     Inactive(("timeouts", "first-event"), instead="one target is called, which has first-event-last"),
-    Inactive(("models", "*"), instead="`router models` shows it and translation follows it, routing doesn't look at it"),
+    Inactive(
+        ("models", "*"), instead="`router models` shows it and translation follows it, routing doesn't look at it"
+    ),
     Inactive(("adaptive",)),
     Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),

@@ -130,7 +130,7 @@ class Profile:
     auth_key: CredentialSpec | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")
     timezone_name: str = "UTC"
-    echo_model: Literal["served", "requested"] = "served"
+    echo_model: Literal["served", "requested"] | None = None  # None: served, in translated replies requested
     ask_usage: bool = True
     other_to: str | None = None
     script: Path | None = None

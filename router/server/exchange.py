@@ -206,13 +206,15 @@ class Exchange:
         provider, model = chosen.provider, chosen.model
         api = self.format_to(provider, model)
         traits = traits_for(provider, model, api, self.profile.models.get((provider.name, model)))
+        # Agents give thinking back only to the model they asked for: by its name they know the reply as that one's.
+        echo = self.profile.echo_model or ("served" if api == self.api else "requested")
         going = Going(
             view=view,
             provider=provider,
             model=model,
             rule=chosen.decision.rule,
             traits=self.services.learned.get((traits.owner, api), traits),
-            echoed=_text(view, "model") if self.profile.echo_model == "requested" else "",
+            echoed=_text(view, "model") if echo == "requested" else "",
             ask_usage=self.profile.ask_usage and self.kind == "generate",
             allow_losses=self.profile.on_loss == "allow" or self.kind == "count",
             reply_id=self.id,
@@ -399,13 +401,13 @@ class Exchange:
             if relay.failed and relay.at_end:
                 await account.settle()  # the provider told of its failure and then ended its reply: so do we
             else:
-                await self.break_off(out, None if relay.failed else self.codec.error_event(*self.told(error)))
+                await self.break_off(out, None if relay.failed else way.error_event(reply, *self.told(error)))
         except asyncio.CancelledError:
             account.reply = relay.facts
             if not self._cut or account.settled:
                 raise
             account.finish("drained", reply.status)
-            await self.break_off(out, self.codec.error_event(Unavailable.code, DRAINING))
+            await self.break_off(out, way.error_event(reply, Unavailable.code, DRAINING))
         except ConnectionError:
             account.reply = relay.facts  # the client left while we wrote; `close` settles that
         return out

@@ -97,6 +97,10 @@ class Way(ABC):
         """An error of the provider for the client: status and body."""
 
     @abstractmethod
+    def error_event(self, reply: UpstreamReply, code: str, message: str) -> bytes:
+        """An error inside a stream that has started; empty where the client gets no events."""
+
+    @abstractmethod
     def reply_headers(self, reply: UpstreamReply, *, stream: bool) -> CIMultiDict[str]:
         """The headers of the provider's reply that the client may see, with the content type of what it gets."""
 
@@ -161,6 +165,9 @@ class PassThrough(Way):
 
     def error(self, payload: bytes, reply: UpstreamReply, error_class: str, request_id: str) -> tuple[int, bytes]:
         return reply.status, payload
+
+    def error_event(self, reply: UpstreamReply, code: str, message: str) -> bytes:
+        return self.codec.error_event(code, message) if reply.media_type == EVENTS else b""
 
     def reply_headers(self, reply: UpstreamReply, *, stream: bool) -> CIMultiDict[str]:
         return reply_headers(reply.headers)
@@ -231,6 +238,9 @@ class Translated(Way):
             return 400, self._source.error_body(400, error_class, too_long(message), request_id)
         status = self._source.status_for(reply.status)
         return status, self._source.error_body(status, error_class, message, request_id)
+
+    def error_event(self, reply: UpstreamReply, code: str, message: str) -> bytes:
+        return b"" if self.asked.array else self._source.error_event(code, message)
 
     def reply_headers(self, reply: UpstreamReply, *, stream: bool) -> CIMultiDict[str]:
         headers = translated_reply_headers(reply.headers)

@@ -147,7 +147,7 @@ class Codec(ABC):
 
     @abstractmethod
     def error_event(self, code: str, message: str) -> bytes:
-        """An error in this format's shape, inside a stream that has started (Gemini: empty, it has none)."""
+        """An error in this format's shape, inside a stream of events that has started."""
 
     # --- translation ----------------------------------------------------------------------------------------------
 

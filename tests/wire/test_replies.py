@@ -214,7 +214,9 @@ class TestErrorShapes:
         (responses,) = SseDecoder().feed(CODECS[R].error_event("timeout", "gone"))
         assert responses.event == "error"
         assert json.loads(responses.data) == {"type": "error", "code": "timeout", "message": "gone", "param": None}
-        assert CODECS[G].error_event("timeout", "gone") == b""
+        assert CODECS[G].error_event("timeout", "gone") == (
+            b'data: {"error":{"code":504,"message":"gone","status":"DEADLINE_EXCEEDED"}}\r\n\r\n'
+        )
 
     @pytest.mark.parametrize("api", [A, C, R])
     def test_our_own_error_event_reads_as_a_failure(self, api: Api) -> None:

@@ -19,6 +19,7 @@ from router.wire.error_words import words_for
 from router.wire.gemini.count import counting
 from router.wire.gemini.decode import GeminiDecoder
 from router.wire.gemini.encode import GeminiEncoder
+from router.wire.gemini.faults import error_event
 from router.wire.gemini.foreign import contents_without_foreign
 from router.wire.gemini.parse import parsed
 from router.wire.gemini.render import rendered
@@ -82,7 +83,7 @@ class Gemini(Codec):
         return msgspec.json.encode({"error": error})
 
     def error_event(self, code: str, message: str) -> bytes:
-        return b""
+        return error_event(code, message)
 
     def parse(self, view: RequestView, losses: Losses) -> Conversation:
         return parsed(view, losses)

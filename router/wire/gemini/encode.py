@@ -23,6 +23,7 @@ from router.wire.events import (
     RefusalDelta,
     SignatureDelta,
     StreamEvent,
+    StreamFailed,
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
@@ -31,6 +32,7 @@ from router.wire.events import (
 )
 from router.wire.freeform import wrapped
 from router.wire.gemini import signature
+from router.wire.gemini.faults import error_event
 from router.wire.gemini.render_turns import arguments_object
 from router.wire.usage import Usage
 
@@ -68,7 +70,9 @@ class GeminiEncoder(ReplyEncoder):
         self._named("")
 
     def encode(self, event: StreamEvent) -> bytes:
-        """See ``ReplyEncoder.encode``. A failure has no words here: the stream just doesn't end well."""
+        """See ``ReplyEncoder.encode``. A failure has no place in an array, which just doesn't end well."""
+        if isinstance(event, StreamFailed):
+            return b"" if self.asked.array else error_event(event.code, event.message)
         if isinstance(event, MessageEnd):
             last = self._frame(self._reply(self._last_parts(event), event))
             return last + b"]" if self.asked.array else last

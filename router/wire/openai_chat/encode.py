@@ -206,14 +206,21 @@ class ChatEncoder(ReplyEncoder):
         if not self.asked.include_state:
             return None
         if self._call is not None:
-            signed = {"extra_content": {"google": {"thought_signature": wrap(state)}}}
-            return None if self._legacy else {"tool_calls": [{"index": self._calls - 1, **signed}]}
+            return self._signed_call(wrap(state))
         if state.kind == "google-thought" and state.owner is None:
             return {"extra_content": {"google": {"thought_signature": state.value}}}
         place = Place(self._calls, self._characters, self._thought)
         shown = entries(state, place, self._sealed)
         self._sealed += len(shown)
         return {"reasoning_details": shown}
+
+    def _signed_call(self, signature: str) -> Delta | None:
+        """The signature beside empty arguments: clients look for some in every delta of a call."""
+        delta = self._arguments("")
+        if delta is None or self._legacy:
+            return None
+        delta["tool_calls"][0]["extra_content"] = {"google": {"thought_signature": signature}}
+        return delta
 
     def _call_start(self, call: ToolCallStart) -> Delta | None:
         self._call = call

@@ -39,6 +39,9 @@ FIELDS: Final[dict[str, str]] = {
 }
 """What a field of the body is called among the settings."""
 
+_VALUES: Final = ("enum", "const", "default", "examples")
+"""Keys of a schema that hold values instead of schemas."""
+
 _TIERS: Final = {"auto": "auto", "standard": "default", "flex": "flex", "priority": "priority", "fast": "fast"}
 
 
@@ -121,20 +124,21 @@ def _speaks_of_json(conversation: Conversation) -> bool:
     return any("json" in part.text.lower() for part in (*conversation.system, *first) if isinstance(part, Text))
 
 
-def _closed(schema: Any) -> bool:
+def _closed(schema: dict[str, Any]) -> bool:
     """Whether every object in a schema has all its properties required and no others, as strictness demands."""
-    if isinstance(schema, list):
-        return all(map(_closed, schema))
-    if not isinstance(schema, dict):
-        return True
-    if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties")
-        required = schema.get("required")
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(properties if isinstance(properties, dict) else ()) != set(_names(required)):
-            return False
-    return all(_closed(value) for name, value in schema.items() if name not in ("enum", "const", "default", "examples"))
+    waiting: list[Any] = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            properties = value.get("properties")
+            if value.get("type") == "object" or properties is not None:
+                named = set(properties) if isinstance(properties, dict) else set()
+                if value.get("additionalProperties") is not False or named != set(_names(value.get("required"))):
+                    return False
+            waiting += (inner for name, inner in value.items() if name not in _VALUES)
+    return True
 
 
 def _names(value: Any) -> list[str]:
