@@ -1,0 +1,106 @@
+"""Requests that pass: our own seals are taken out, or given to their owner; nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from router.wire.body import Body
+from router.wire.conversation import OpaqueState
+from router.wire.opaque import wrap
+from tests.wire.openai_chat.saying import CHAT, compact, target
+
+HERE = "here/served"
+NATIVE = {"type": "reasoning.encrypted", "data": "x", "index": 0}
+OURS = {"type": "reasoning.encrypted", "data": wrap(OpaqueState("anthropic-signature", "s", "a/b")), "id": "rtr1-0-0-0"}
+OWN = {"type": "reasoning.encrypted", "data": wrap(OpaqueState("openrouter", f"[{compact(NATIVE)}]", HERE))}
+
+
+def cleaned(*messages: dict[str, Any], **flags: Any) -> list[Any] | None:
+    """The messages that go on; ``None`` where they go as they came."""
+    body = Body.parse(json.dumps({"model": "m", "messages": list(messages), "n": 1}).encode())
+    fields = CHAT.without_foreign(body, target(**flags))
+    assert fields.keys() <= {"messages"}
+    return json.loads(fields["messages"]) if fields else None
+
+
+def said(**fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": "a", **fields}
+
+
+def call(signature: str) -> dict[str, Any]:
+    extra = {"google": {"thought_signature": signature}}
+    return {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        pytest.param(said(reasoning_details=[OURS]), said(), id="a seal of another's"),
+        pytest.param(
+            said(reasoning_details=[OURS, NATIVE]), said(reasoning_details=[NATIVE]), id="beside one of the provider's"
+        ),
+        pytest.param(said(reasoning_details=[OWN]), said(reasoning_details=[NATIVE]), id="its own, wrapped"),
+        pytest.param(
+            said(reasoning_details=[{"type": "reasoning.encrypted", "data": "rtr1.broken"}]), said(), id="a broken one"
+        ),
+        pytest.param(
+            said(tool_calls=[call(wrap(OpaqueState("google-thought", "s", "a/b")))]),
+            said(tool_calls=[{name: value for name, value in call("").items() if name != "extra_content"}]),
+            id="a call's signature of another's",
+        ),
+        pytest.param(
+            said(tool_calls=[call(wrap(OpaqueState("google-thought", "s", HERE)))]),
+            said(tool_calls=[call("s")]),
+            id="a call's own signature",
+        ),
+    ],
+)
+def test_our_seals_are_taken_out(message: dict[str, Any], expected: dict[str, Any]) -> None:
+    user = {"role": "user", "content": "Hi"}
+    assert cleaned(user, message, user) == [user, expected, user]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(said(), id="nothing sealed"),
+        pytest.param(said(reasoning_details=[NATIVE]), id="a provider's own seal"),
+        pytest.param(said(tool_calls=[call("s")]), id="a provider's own signature"),
+        pytest.param({"role": "user", "content": "what is rtr1.abc?"}, id="our tag in a text"),
+        pytest.param({"role": "user", "content": [{"type": "text", "text": "rtr1."}]}, id="and in a part"),
+    ],
+)
+def test_all_else_goes_as_it_came(message: dict[str, Any]) -> None:
+    assert cleaned(message) is None
+
+
+def test_a_target_that_refused_its_seals_gets_none() -> None:
+    assert cleaned(said(reasoning_details=[OWN]), replays_sealed=False) == [said()]
+
+
+def test_other_bytes_stay() -> None:
+    kept = '{ "role":"assistant" ,"content" : "\\u00e4 1.0e0", "reasoning_details":[%s] , "x":1.50}'
+    first = '{"role":"user","content":"r\\u0074r1. \\/"}'
+    raw = '{"messages":[ %s,\n %s ], "model":"m"}'
+    body = Body.parse((raw % (first, kept % json.dumps(OURS))).encode())
+    out = body.with_fields(CHAT.without_foreign(body, target()))
+    gone = kept.replace(', "reasoning_details":[%s] ', "")
+    assert json.loads(out) == json.loads(raw % (first, gone))
+    assert first.encode() in out
+    assert b'"content" : "\\u00e4 1.0e0"' in out
+    assert b'"x":1.50' in out
+    assert out.startswith(b'{"messages":[ {')
+
+
+@pytest.mark.parametrize(
+    "messages",
+    ['"rtr1."', '["rtr1."]', '[{"reasoning_details":"rtr1."}]', '[{"tool_calls":["rtr1.",{"extra_content":"rtr1."}]}]'],
+    ids=["text", "a list of text", "odd details", "odd calls"],
+)
+def test_odd_messages_are_the_providers_to_judge(messages: str) -> None:
+    body = Body.parse(f'{{"messages":{messages}}}'.encode())
+    fields = CHAT.without_foreign(body, target())
+    assert json.loads(fields.get("messages", messages.encode())) is not None
