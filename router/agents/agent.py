@@ -131,7 +131,7 @@ def last_turn(view: RequestView) -> Iterator[PieceContent]:
     """What came after the last assistant message, newest first, system messages included."""
     for piece in reversed(view.pieces()):
         if piece.kind != "message":
-            return
+            continue
         content = view.read(piece)
         if content.role == "assistant":
             return
@@ -157,7 +157,7 @@ def newest_marker(
     """
     for piece in reversed(view.pieces()):
         if piece.kind != "message":
-            return None
+            continue
         if hints and not any(hint in piece.raw for hint in hints):
             continue
         content = view.read(piece)

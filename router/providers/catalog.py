@@ -65,6 +65,7 @@ QUIRKS: Final[Mapping[str, Callable[[object], bool]]] = {
     ),  # where thinking comes back
     "reasoning-replay": _one_of("required", "allowed", "refused"),  # whether it goes back in later turns
     "reasoning-summaries": _flag,  # gives summaries of reasoning on Responses where they are asked for
+    "refused-reasoning": _some_of("reasoning_content", "reasoning"),  # fields of a Chat message that are an error
     "refused-fields": _names,  # fields of a Chat body that are an error
     "reported-cost": _flag,  # usage.cost is what was charged, in USD
     "sampling": _one_of("yes", "refused", "fixed", "by-model"),  # whether temperature and its like may be sent

@@ -179,6 +179,8 @@ def _chat_habits(quirks: Mapping[str, Any]) -> Flags:
         flags["reasoning_fields"] = quirks["reasoning-in-fields"]
     if "reasoning-out" in quirks:
         flags["reasoning_out"] = quirks["reasoning-out"]
+    if "refused-reasoning" in quirks:
+        flags["refused_reasoning"] = quirks["refused-reasoning"]
     if "refused-fields" in quirks:
         flags["refused_fields"] = quirks["refused-fields"]
         flags["stops"] = "stop" not in quirks["refused-fields"]

@@ -393,9 +393,9 @@ class RequestFacts(Facts):
         turn: list[PieceSummary] = []
         for piece in reversed(self._pieces):
             summary = self._cache.summary(self.view, piece)
-            if piece.kind != "message" or summary.role == "assistant":
+            if summary.role == "assistant":
                 break
-            if summary.role != "system":
+            if piece.kind == "message" and summary.role != "system":
                 turn.append(summary)
         return turn
 

@@ -95,7 +95,7 @@ def _systems_placed(turns: list[Turn], traits: Traits) -> Iterator[Turn]:
             if traits.mid_system:
                 waiting.append(turn)
             else:
-                yield Turn("user", _tagged(turn.parts), turn.place)
+                yield Turn("user", tagged(turn.parts), turn.place)
             continue
         if turn.role == "assistant":
             yield from waiting
@@ -104,7 +104,8 @@ def _systems_placed(turns: list[Turn], traits: Traits) -> Iterator[Turn]:
     yield from waiting
 
 
-def _tagged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def tagged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """What a system turn says, as text for a user's."""
     texts = [part for part in parts if isinstance(part, Text)]
     cache = next((text.cache for text in reversed(texts) if text.cache is not None), None)
     others = [part for part in parts if not isinstance(part, Text)]

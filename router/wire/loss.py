@@ -8,6 +8,10 @@ unless the profile says ``on-loss = "allow"``: then it is dropped and reported l
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+LONGEST_FIELD: Final = 100
+"""Characters of a field's name that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,14 @@ class Losses:
         return [loss for loss in self.found if loss.refused]
 
     def _add(self, loss: Loss) -> None:
+        loss = Loss(
+            _shown(loss.field)[:LONGEST_FIELD], loss.why if loss.why.isprintable() else _shown(loss.why), loss.refused
+        )
         if loss not in self._known:
             self._known.add(loss)
             self.found.append(loss)
+
+
+def _shown(text: str) -> str:
+    """The text in one line of ASCII: a client may call a field anything, and losses are told in a header."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _first_value = json.JSONDecoder(strict=False).raw_decode
 
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _reports = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)  # Decimal: an amount keeps the digits it came with
 
 
@@ -222,8 +223,8 @@ def object_in_tail(tail: bytes, name: str) -> msgspec.Raw | None:
 
 
 def _completed(earlier: str, raw: msgspec.Raw) -> str:
-    fields = {**msgspec.json.decode(earlier, type=dict[str, msgspec.Raw])}
-    later = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    fields = dict(decoded(earlier.encode(), _members) or {})
+    later = decoded(raw, _members) or {}
     fields.update({name: value for name, value in later.items() if bytes(value) != b"null"})
     return msgspec.json.encode(fields).decode(errors="replace")
 

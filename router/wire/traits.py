@@ -82,6 +82,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Where reasoning comes back on Chat: only ``think-tags`` changes how text is read."""
     reasoning_replay: Literal["required", "allowed", "refused"] = "allowed"
     """Chat: whether ``reasoning_content`` of earlier turns goes back; ``required``: on turns with tool calls."""
+    refused_reasoning: frozenset[str] = frozenset()
+    """Chat: fields of a message with reasoning (``reasoning_content``, ``reasoning``) that are an error here."""
     replays_sealed: bool = True
     """Whether sealed reasoning of earlier turns may be given back; not any more once the target has refused it."""
     summaries: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import anthropic
@@ -129,8 +130,20 @@ REFUSALS: list[Any] = [
     pytest.param(
         messages, "nobody", anthropic.NotFoundError, "no profile is served under /nobody", id="unknown profile"
     ),
-    pytest.param(messages, "narrow", anthropic.BadRequestError, "speaks openai-chat", id="a format not spoken"),
-    pytest.param(responses, "narrow", openai.BadRequestError, "speaks openai-chat", id="Responses not spoken"),
+    pytest.param(
+        partial(messages, tools=[{"type": "web_search_20250305", "name": "web_search"}]),
+        "narrow",
+        anthropic.BadRequestError,
+        r"can.{1,3}t be translated to openai-chat for openai/m: tools\[0\]",
+        id="what the target's format has no words for",
+    ),
+    pytest.param(
+        partial(responses, previous_response_id="resp_1"),
+        "narrow",
+        openai.NotFoundError,
+        "no response of this id",
+        id="a response that nobody keeps",
+    ),
     pytest.param(chat, "nobody", openai.NotFoundError, "no profile is served under /nobody", id="unknown, openai"),
 ]
 

@@ -117,7 +117,7 @@ def difference(case: Case) -> str | None:
     rates = table().rates(case.provider.id, case.model.id)
     ours = cost_nano_usd(with_context(usage, case.context), rates, day=case.moment).nano_usd
     prices = theirs.model_price
-    if prices.input_mtok is None or prices.output_mtok is None:
+    if (total and prices.input_mtok is None) or (usage.output and prices.output_mtok is None):
         declared_free = rates is not None and rates.input == 0 and rates.output == 0
         expected = 0 if declared_free else None
         return None if ours == expected else f"{name(case)}: {ours} for a model without a price"

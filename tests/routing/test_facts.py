@@ -145,6 +145,49 @@ def test_one_conversation_has_the_same_facts_in_every_format(bench: Any, api: Ap
     assert facts.conversation is not None
 
 
+def test_tools_that_an_input_item_adds_are_tools_and_no_message(bench: Any) -> None:
+    """Codex offers all its tools so, with the models that it knows."""
+    words = {word: bench.registry.add_keywords([word]) for word in ("runs", "brief", "additional_tools")}
+    group = {
+        "type": "namespace",
+        "name": "functions",
+        "tools": [{"type": "custom", "name": "exec", "description": "runs"}],
+    }
+    added = {"type": "additional_tools", "role": "developer", "tools": [group, {"type": "function", "name": "wait"}]}
+    said = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "additional_tools"},
+        {"type": "function_call", "call_id": "1", "name": "wait", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "1", "output": "done"},
+    ]
+    late = {"type": "additional_tools", "tools": [{"type": "web_search"}]}
+    fields = {"model": "m", "tools": [{"type": "function", "name": "look"}]}
+    facts = live("openai-responses", {**fields, "input": [added, *said, late]}, phrases=bench.registry.build())
+    assert [tool.name for tool in facts.tools] == ["look", "functions__exec", "wait", "web_search"]
+    assert facts.tool_count == 4
+    assert facts.web_search
+    assert facts.messages == len(said)
+    assert facts.tool_result, "tools that are added behind a result don't end the turn"
+    assert facts.text_holds(words["additional_tools"], "latest")
+    assert facts.text_holds(words["brief"], "system")
+    assert not facts.text_holds(words["runs"], "system")
+    assert not facts.text_holds(words["runs"], "any")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param({"type": "additional_tools", "tools": None}, id="none"),
+        pytest.param({"type": "additional_tools", "tools": "all"}, id="no list"),
+        pytest.param({"type": "additional_tools", "tools": ["look"]}, id="no objects"),
+        pytest.param({"type": "additional_tools"}, id="nothing"),
+    ],
+)
+def test_added_tools_that_are_not_readable_are_the_providers_to_judge(item: dict[str, object]) -> None:
+    facts = live("openai-responses", {"model": "m", "input": [item, {"role": "user", "content": "hi"}]})
+    assert (facts.tools, facts.tool_count, facts.tool_result) == ((), 0, False)
+
+
 def test_an_image_of_an_earlier_turn_is_not_in_the_last() -> None:
     block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     facts = live("anthropic-messages", messages([block], "a pixel", "thanks"))

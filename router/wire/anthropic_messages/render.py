@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any, Final
 
@@ -15,8 +16,8 @@ from router.wire.anthropic_messages.output_schema import closed, sayable
 from router.wire.anthropic_messages.render_turns import TurnWriter, unthinking_loop
 from router.wire.anthropic_messages.replay import without_lost_thoughts
 from router.wire.codec import Rendered
-from router.wire.conversation import Conversation, OutputFormat, Settings, Text
-from router.wire.history import settled
+from router.wire.conversation import Conversation, OutputFormat, Settings, Text, Turn
+from router.wire.history import settled, tagged
 from router.wire.loss import Losses
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
@@ -32,7 +33,7 @@ _MID_SYSTEM_BETA: Final = "mid-conversation-system-2026-04-07"
 def rendered(conversation: Conversation, traits: Traits, losses: Losses) -> Rendered:
     """The request for a target. The same conversation gives the same bytes."""
     settings = conversation.settings
-    turns = settled(without_lost_thoughts(conversation, traits, losses), traits, losses)
+    turns = list(_behind_users(settled(without_lost_thoughts(conversation, traits, losses), traits, losses)))
     table = ToolTable(conversation, limit=traits.tool_name_limit)
     marks = Marks()
     writer = TurnWriter(table, traits, marks, losses)
@@ -76,6 +77,15 @@ def rendered(conversation: Conversation, traits: Traits, losses: Losses) -> Rend
         losses.drop(name, "this provider refuses the field")
     beta = any(message["role"] == "system" for message in messages)
     return Rendered(msgspec.json.encode(fields), table, {"anthropic-beta": _MID_SYSTEM_BETA} if beta else {})
+
+
+def _behind_users(turns: Iterable[Turn]) -> Iterator[Turn]:
+    """System turns stand behind the user's only: where there is none, as text in the user's name."""
+    before = "system"  # those that lead belong to the system prompt
+    for turn in turns:
+        shown = Turn("user", tagged(turn.parts), turn.place) if (turn.role, before) == ("system", "assistant") else turn
+        before = shown.role
+        yield shown
 
 
 def _max_tokens(settings: Settings, traits: Traits, losses: Losses) -> int:
@@ -124,7 +134,7 @@ def _sampling(settings: Settings, traits: Traits, losses: Losses, *, enabled: bo
     if out.get("temperature", 0) > 1:
         out["temperature"] = 1
         losses.drop("temperature", "it is at most 1 here")
-    if enabled and traits.official:
+    if enabled:  # compatible servers, too, are often Claude behind a gateway
         thinking_only = "thinking doesn't go with it here"
         leave_out("top_k", thinking_only)
         if out.get("temperature", 1) != 1:

@@ -26,7 +26,7 @@ def thought_block(thought: Thought, traits: Traits) -> dict[str, Any] | None:
             return {"type": "redacted_thinking", "data": state.value}
         if state.kind == "visible" and thought.text and not traits.official:
             return {"type": "thinking", "thinking": thought.text, "signature": ""}
-    if thought.text and traits.reasoning_replay == "required":
+    if thought.text and traits.reasoning_replay == "required" and not traits.official:
         return {"type": "thinking", "thinking": thought.text, "signature": ""}
     return None
 

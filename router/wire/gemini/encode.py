@@ -36,6 +36,9 @@ from router.wire.gemini.faults import error_event
 from router.wire.gemini.render_turns import arguments_object
 from router.wire.usage import Usage
 
+_NOTHING: Final = b'{"text":""}'
+"""Google's SDK takes a reply without any part for a failed one, and the turn out of its history."""
+
 _CUT_SHORT: Final = ("max-tokens", "context-window")
 
 _json: Final = msgspec.json.encode
@@ -197,7 +200,7 @@ class GeminiEncoder(ReplyEncoder):
         refused = end.stop == "refusal"
         reason = "SAFETY" if refused else "MAX_TOKENS" if end.stop in _CUT_SHORT else "STOP"
         candidate: dict[str, Any] = {
-            "content": {"parts": msgspec.Raw(b"[" + parts + b"]"), "role": "model"},
+            "content": {"parts": msgspec.Raw(b"[" + (parts or _NOTHING) + b"]"), "role": "model"},
             "finishReason": reason,
             "index": 0,
         }

@@ -1,8 +1,9 @@
-"""Taking our own seals out of a request that is passed on to a Chat provider.
+"""Making a request fit to be passed on to a Chat provider that didn't answer all of the conversation itself.
 
 A client that was once answered by another provider sends back what we put into its opaque slots: entries of
 ``reasoning_details``, signatures in a call's ``extra_content``. The owner gets its own back; anybody else would judge
-it an error, or pay for it. Every other byte stays.
+it an error, or pay for it. Readable reasoning is left out under names that the provider refuses, and where it insists
+on some beside calls, a blank stands for what another model never told. Every other byte stays.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from router.wire.body import Body
 from router.wire.conversation import OpaqueState
 from router.wire.opaque import TAG, is_wrapped, unwrap
 from router.wire.openai_chat.reasoning import google_signature, native
+from router.wire.openai_chat.render_thoughts import LOST, place_for
 from router.wire.pieces import fields_of
 from router.wire.taps import decoded
 from router.wire.traits import Traits
@@ -27,24 +29,39 @@ _TAG = TAG.encode()
 
 
 def without_foreign(body: Body, traits: Traits) -> dict[str, bytes]:
-    """``messages`` without our seals, if there are any in it."""
+    """``messages`` without what isn't for this provider, if there is any of it."""
     raw = body.raw_field("messages")
-    if raw is None or _TAG not in raw:
+    if raw is None:
+        return {}
+    marks = [_TAG, *(b'"%s"' % name.encode() for name in traits.refused_reasoning)]
+    demanded = _demanded(traits)
+    if demanded is not None:
+        marks.append(b'"tool_calls"')
+    if not any(mark in raw for mark in marks):
         return {}
     changed = raw
     for message in decoded(raw, _lists) or ():
-        if _TAG in (text := bytes(message)) and (cleaned := _cleaned(text, traits)) != text:
+        text = bytes(message)
+        if any(mark in text for mark in marks) and (cleaned := _cleaned(text, traits, demanded)) != text:
             changed = changed.replace(text, cleaned)
     return {} if changed == raw else {"messages": changed}
 
 
-def _cleaned(message: bytes, traits: Traits) -> bytes:
+def _demanded(traits: Traits) -> str | None:
+    """The field of reasoning without which an assistant's calls are refused."""
+    place = place_for(traits) if traits.reasoning_replay == "required" else None
+    return place if place in ("reasoning_content", "reasoning") else None
+
+
+def _cleaned(message: bytes, traits: Traits, demanded: str | None) -> bytes:
     try:
         fields = Body.parse(message)
     except BadRequest:  # the provider is to judge it
         return message
     changes: dict[str, bytes] = {}
-    dropped: set[str] = set()
+    dropped = {name for name in traits.refused_reasoning if name in fields}
+    if demanded is not None and fields.get("tool_calls") and not fields.get(demanded):
+        changes[demanded] = msgspec.json.encode(LOST)
     details = fields.raw_field("reasoning_details")
     if details is not None and _TAG in details:
         kept = [shown for entry in decoded(details, _lists) or () for shown in _entry(bytes(entry), traits)]

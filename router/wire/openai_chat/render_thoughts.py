@@ -18,6 +18,9 @@ from router.wire.traits import Traits
 BYPASS: Final = "skip_thought_signature_validator"
 """What Google documents for a call whose signature is lost."""
 
+LOST: Final = " "
+"""Reasoning that isn't there, for providers that insist on some: empty they refuse it."""
+
 Place = Literal["reasoning_content", "reasoning", "content-parts", "think-tags"]
 
 
@@ -50,7 +53,7 @@ def replayed(thoughts: list[Thought], traits: Traits, losses: Losses, *, calls: 
             fields["extra_content"] = google(state.value)
     if details:
         return Replayed(fields | {"reasoning_details": details})
-    place = _place(traits)
+    place = place_for(traits)
     demanded = calls and traits.reasoning_replay == "required" and place in ("reasoning_content", "reasoning")
     text = JOINT.join(thought.text for thought in thoughts if thought.text and (demanded or _is_own(thought, traits)))
     if place is None or not (text or demanded):
@@ -58,7 +61,7 @@ def replayed(thoughts: list[Thought], traits: Traits, losses: Losses, *, calls: 
             losses.drop("reasoning", "earlier reasoning isn't carried over to this model")
         return Replayed(fields)
     if place in ("reasoning_content", "reasoning"):
-        return Replayed(fields | {place: text or " "})  # lost, but it has to be something
+        return Replayed(fields | {place: text or LOST})
     return Replayed(fields, place, text)
 
 
@@ -74,7 +77,7 @@ def google(signature: str) -> dict[str, Any]:
     return {"google": {"thought_signature": signature}}
 
 
-def _place(traits: Traits) -> Place | None:
+def place_for(traits: Traits) -> Place | None:
     """Where the target's own readable reasoning stands in its messages, and so may stand when it goes back."""
     if traits.reasoning_replay == "refused":
         return None

@@ -68,6 +68,7 @@ class ResponsesEncoder(ReplyEncoder):
         self._usage: Usage | None = None
         self._started = False
         self._refused = False
+        self._called = False
 
     def encode(self, event: StreamEvent) -> bytes:
         write = _WRITERS.get(type(event))
@@ -100,8 +101,10 @@ class ResponsesEncoder(ReplyEncoder):
         return told + self._writer.event(b"response." + status.encode(), b'"response":%b' % response)
 
     def _ended(self, event: MessageEnd) -> tuple[str, bytes]:
-        """The final status, and the response as it is then."""
-        reason = None if event.stop == "refusal" and self._refused else _INCOMPLETE.get(event.stop)
+        """The final status, and the response as it is then. Words of refusal say themselves why it ended, but not
+        beside calls: whoever finds calls in a complete answer carries them out."""
+        said = event.stop == "refusal" and self._refused and not self._called
+        reason = None if said else _INCOMPLETE.get(event.stop)
         status = "completed" if reason is None else "incomplete"
         written = self._response.written(status, self._writer.finished, usage=self._usage, incomplete=reason)
         return status, written
@@ -174,6 +177,7 @@ class ResponsesEncoder(ReplyEncoder):
 
     def _call_start(self, event: ToolCallStart) -> bytes:
         self._call = event
+        self._called = True
         if event.custom:
             return self._begin(CustomCallItem(self._writer, event))
         if event.namespace is None and event.name in self._client_tools:

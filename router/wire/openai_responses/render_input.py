@@ -117,7 +117,7 @@ class InputWriter:
         if isinstance(part, Refusal):
             return {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": part.text}]}
         if isinstance(part, Text):
-            content = [{"type": "output_text", "text": part.text}]
+            content = [{"type": "output_text", "text": part.text, "annotations": []}]
             message = {"type": "message", "role": "assistant", "content": content}
             return message if part.phase is None else {**message, "phase": part.phase}
         self._losses.refuse(place, "an assistant's turn can't hold images or documents here")

@@ -10,7 +10,7 @@ import msgspec
 from router.wire.body import decode
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import NOT_THINKING, Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
-from router.wire.taps import text_or_none
+from router.wire.taps import decoded, text_or_none
 
 _ROLES: Final[dict[Any, Role]] = {
     "system": "system",
@@ -19,6 +19,8 @@ _ROLES: Final[dict[Any, Role]] = {
     "assistant": "assistant",
 }
 _CLIENT_TOOLS: Final = ("function", "custom", "local_shell", "shell", "apply_patch", "computer")
+_ADDED_TOOLS: Final = b'"additional_tools"'  # the type of an item that offers tools, as Codex does with some models
+_ITEM_HEAD: Final = 200  # bytes of an item among which its type is looked for
 
 
 class _Tool(msgspec.Struct):
@@ -37,6 +39,15 @@ class _Tool(msgspec.Struct):
         if kind.startswith("web_search"):
             return [Tool(prefix + name, "web-search")]
         return [Tool(prefix + name, "function" if kind.startswith(_CLIENT_TOOLS) else "hosted")]
+
+
+class _Item(msgspec.Struct):
+    type: Any = None
+    tools: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_items = msgspec.json.Decoder(_Item)
+_tools = msgspec.json.Decoder(list[_Tool])
 
 
 class _ToolText(msgspec.Struct):
@@ -74,17 +85,24 @@ class ResponsesView(RequestView):
     @cached_property
     def tool_count(self) -> int:
         raw = self.body.raw_field("tools")
-        if raw is not None and b'"namespace"' in raw:
+        if (raw is not None and b'"namespace"' in raw) or self._added_tools:
             return len(self.tools)
         return len(self._items("tools"))
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
+        """Those of ``tools``, then those that items of the input add."""
         raw = self.body.raw_field("tools")
-        if raw is None or raw == b"null":
-            return ()
-        tools = bounded(decode(raw, list[_Tool], "the field 'tools' must be a list of objects"))
-        return tuple(seen for tool in tools for seen in tool.seen())
+        tools: list[_Tool] = []
+        if raw is not None and raw != b"null":
+            tools += decode(raw, list[_Tool], "the field 'tools' must be a list of objects")
+        for piece in self._added_tools:
+            tools += decoded(piece.raw, _tools) or ()
+        return tuple(seen for tool in bounded(tools) for seen in tool.seen())
+
+    @cached_property
+    def _added_tools(self) -> list[Piece]:
+        return [piece for piece in self._input if piece.kind == "tools"]
 
     @cached_property
     def forced_tool(self) -> str | None:
@@ -104,7 +122,9 @@ class ResponsesView(RequestView):
     def system_text(self) -> str:
         """``instructions`` and the system and developer messages before the first other item."""
         texts = [text] if (text := text_or_none(self.body.get("instructions"))) else []
-        for piece in self._input():
+        for piece in self._input:
+            if piece.kind == "tools":
+                continue
             content = self.read(piece)
             if content.role != "system":
                 break
@@ -117,14 +137,24 @@ class ResponsesView(RequestView):
             pieces.append(self._piece("system", instructions))
         if (tools := self.body.raw_field("tools")) is not None and tools not in (b"null", b"[]"):
             pieces.append(self._piece("tools", tools))
-        pieces.extend(self._input())
+        pieces.extend(self._input)
         return pieces
 
+    @cached_property
     def _input(self) -> list[Piece]:
+        """The items as messages, but for those that offer tools, which say nothing."""
         raw = self.body.raw_field("input")
         if raw is not None and raw.startswith(b'"'):
             return [Piece("message", raw)]
-        return self._messages("input")
+        return [
+            self._offer(piece) if piece.raw.find(_ADDED_TOOLS, 0, _ITEM_HEAD) >= 0 else piece
+            for piece in self._messages("input")
+        ]
+
+    def _offer(self, piece: Piece) -> Piece:
+        """The tools of an item that looks like it adds some; the same piece if it is something else."""
+        item = decoded(piece.raw, _items)
+        return self._piece("tools", bytes(item.tools)) if item and item.type == "additional_tools" else piece
 
     def read(self, piece: Piece) -> PieceContent:
         try:
@@ -158,7 +188,7 @@ def _read_tool(raw: msgspec.Raw, notes: PieceNotes) -> None:
 def _read_item(item: Any) -> PieceContent:
     """One input item. What it is decides who speaks: calls and reasoning are the assistant's, outputs the user's side.
 
-    Items that only steer (``compaction_trigger``, ``additional_tools``, …) belong to neither, so they are system.
+    Items that only steer (``compaction_trigger``, ``configuration_update``, …) belong to neither, so they are system.
     """
     if isinstance(item, str):
         notes = PieceNotes()

@@ -18,7 +18,7 @@ def check_grammar(client: str, payload: bytes) -> None:
     """The rules of one format's streams, read from the raw bytes."""
     events = [
         json.loads(line.removeprefix("data:"))
-        for line in payload.decode().splitlines()
+        for line in payload.decode().split("\n")
         if line.startswith("data:") and "[DONE]" not in line
     ]
     checks = {

@@ -120,7 +120,11 @@ def responses(stream: bytes) -> list[dict[str, Any]]:
 
 
 def said(stream: bytes) -> list[dict[str, Any]]:
-    """The parts in a stream of events."""
+    """The parts in a stream of events but the empty one that its end stands on where nothing else does."""
     return [
-        part for response in responses(stream) for each in response["candidates"] for part in each["content"]["parts"]
+        part
+        for response in responses(stream)
+        for each in response["candidates"]
+        for part in each["content"]["parts"]
+        if part != {"text": ""}
     ]

@@ -66,7 +66,7 @@ class TestStream:
         first, _, last = responses(stream)
         assert first == {"candidates": [{"content": content, "index": 0}], **names}
         assert last == {
-            "candidates": [{"content": {"parts": [], "role": "model"}, "finishReason": "STOP", "index": 0}],
+            "candidates": [{"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": "STOP", "index": 0}],
             "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3},
             **names,
         }
@@ -83,14 +83,17 @@ class TestStream:
         assert json.loads(array) == responses(written(events))
         assert json.loads(written([START, END], array=True)) == responses(written([START, END]))
 
-    @pytest.mark.parametrize(
-        "event", [KeepAlive(), Opaque("web_search"), StreamFailed("server", "gone"), START, PartEnd()]
-    )
+    @pytest.mark.parametrize("event", [KeepAlive(), Opaque("web_search"), START, PartEnd()])
     @pytest.mark.parametrize("array", [False, True])
-    def test_nothing_but_responses_is_ever_written(self, event: StreamEvent, array: bool) -> None:
+    def test_what_has_no_part_is_not_written(self, event: StreamEvent, array: bool) -> None:
         encoder = GEMINI.encoder(asked(array=array))
         encoder.encode(START)
         assert encoder.encode(event) == b""
+
+    def test_a_failure_is_an_event_that_googles_sdk_raises(self) -> None:
+        told = GEMINI.encoder(asked()).encode(StreamFailed("server", "gone"))
+        assert told == b'data: {"error":{"code":500,"message":"gone","status":"INTERNAL"}}\r\n\r\n'
+        assert GEMINI.encoder(asked(array=True)).encode(StreamFailed("server", "gone")) == b""
 
     def test_silence_stays_silent(self) -> None:
         assert GEMINI.keep_alive == b""

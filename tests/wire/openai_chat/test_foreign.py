@@ -30,6 +30,39 @@ def said(**fields: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": "a", **fields}
 
 
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "flags", "expected"),
+    [
+        pytest.param(
+            said(reasoning_content="Hm", reasoning="Hm"),
+            {"refused_reasoning": frozenset({"reasoning_content"})},
+            said(reasoning="Hm"),
+            id="reasoning under a name that the provider refuses",
+        ),
+        pytest.param(said(reasoning_content="Hm"), {}, None, id="nothing is known to be refused"),
+        pytest.param(
+            said(tool_calls=[CALL]),
+            {"reasoning_replay": "required"},
+            said(tool_calls=[CALL], reasoning_content=" "),
+            id="calls of a model that told no reasoning, where some is wanted beside calls",
+        ),
+        pytest.param(
+            said(tool_calls=[CALL], reasoning_content="Hm"), {"reasoning_replay": "required"}, None, id="it is there"
+        ),
+        pytest.param(said(), {"reasoning_replay": "required"}, None, id="an answer without calls"),
+        pytest.param(said(tool_calls=[]), {"reasoning_replay": "required"}, None, id="an empty list of calls"),
+    ],
+)
+def test_reasoning_beside_what_another_model_said(
+    message: dict[str, Any], flags: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    user = {"role": "user", "content": "tool_calls"}
+    assert cleaned(user, message, **flags) == (None if expected is None else [user, expected])
+
+
 def call(signature: str) -> dict[str, Any]:
     extra = {"google": {"thought_signature": signature}}
     return {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}

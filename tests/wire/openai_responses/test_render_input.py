@@ -40,7 +40,8 @@ def text(*texts: str) -> list[dict[str, Any]]:
 
 
 def said(text: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}], **fields}
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "role": "assistant", "content": content, **fields}
 
 
 def message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
