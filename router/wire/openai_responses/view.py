@@ -97,7 +97,8 @@ class ResponsesView(RequestView):
         if raw is not None and raw != b"null":
             tools += decode(raw, list[_Tool], "the field 'tools' must be a list of objects")
         for piece in self._added_tools:
-            tools += decoded(piece.raw, _tools) or []
+            added = decoded(piece.raw, _tools)
+            tools += added or ()
         return tuple(seen for tool in bounded(tools) for seen in tool.seen())
 
     @cached_property
