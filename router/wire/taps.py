@@ -223,7 +223,7 @@ def object_in_tail(tail: bytes, name: str) -> msgspec.Raw | None:
 
 
 def _completed(earlier: str, raw: msgspec.Raw) -> str:
-    fields = dict(decoded(earlier.encode(), _members) or {})
+    fields = decoded(earlier.encode(), _members) or {}
     later = decoded(raw, _members) or {}
     fields.update({name: value for name, value in later.items() if bytes(value) != b"null"})
     return msgspec.json.encode(fields).decode(errors="replace")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from router.wire.loss import Loss, Losses
 
 
@@ -19,6 +21,25 @@ def test_losses_are_told_once_and_in_order() -> None:
         Loss("top_k", "for another reason"),
     ]
     assert [str(loss) for loss in losses.refused] == ["messages[0].content[1]: audio can't be carried over"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("a\r\nx-evil: 1", "a\\r\\nx-evil: 1", id="line ends"),
+        pytest.param("naïve", "na\\xefve", id="no ASCII"),
+        pytest.param("\u2028", "\\u2028", id="another line end"),
+        pytest.param("a" * 500, "a" * 100, id="long"),
+    ],
+)
+def test_whatever_a_client_calls_a_field_its_name_can_stand_in_a_header(name: str, told: str) -> None:
+    losses = Losses()
+    losses.drop(name, "'\n' is no type, '…' is clipped")
+    losses.refuse("user", "naïve…")
+    assert losses.found == [
+        Loss(told, "'\\n' is no type, '\\u2026' is clipped"),
+        Loss("user", "naïve…", refused=True),
+    ]
 
 
 def test_many_take_no_time() -> None:

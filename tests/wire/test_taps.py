@@ -470,6 +470,16 @@ class TestUsageDialects:
         assert tap.facts.usage == Usage(input=3, output=9)
         assert json.loads(tap.facts.usage_raw or "") == {"input_tokens": 3, "output_tokens": 9}
 
+    @pytest.mark.parametrize("name", [b"ou\xf4put", b"\\ud800"])
+    def test_a_later_report_with_half_a_character_in_it_completes_the_earlier_one(self, name: bytes) -> None:
+        tap = CODECS["anthropic-messages"].tap()
+        late = message_event("message_delta", delta={}, usage={"output_tokens": 9, "x": 1}).replace(
+            b'"x"', b'"%b"' % name
+        )
+        assert run(tap, [START + late + STOP]) == START + late + STOP
+        assert tap.facts.usage == Usage(input=3, output=9)
+        assert json.loads(tap.facts.usage_raw or "").items() >= {"input_tokens": 3, "output_tokens": 9}.items()
+
     def test_groqs_own_place(self) -> None:
         tap = CODECS["openai-chat"].tap()
         last = chat_chunk(

@@ -99,7 +99,7 @@ class Gemini(Codec):
 
     def read_count(self, payload: bytes) -> int | None:
         count = decoded(payload, _counts)
-        return None if count is None else count.totalTokens
+        return None if count is None or count.totalTokens < 0 else count.totalTokens
 
     def count_request(self, rendered: bytes) -> bytes:
         return counting(rendered)

@@ -133,7 +133,7 @@ class OpenAIResponses(Codec):
 
     def read_count(self, payload: bytes) -> int | None:
         count = decoded(payload, _counts)
-        return None if count is None else count.input_tokens
+        return None if count is None or count.input_tokens < 0 else count.input_tokens
 
     def count_request(self, rendered: bytes) -> bytes:
         body = Body.parse(rendered)

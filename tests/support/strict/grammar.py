@@ -19,7 +19,7 @@ def check_grammar(client: str, payload: bytes) -> None:
     events = [
         json.loads(line.removeprefix("data:"))
         for line in payload.decode().split("\n")
-        if line.startswith("data:") and "[DONE]" not in line
+        if line.startswith("data:") and line != "data: [DONE]"
     ]
     checks = {
         "anthropic-messages": _check_messages,

@@ -33,6 +33,7 @@ def test_a_request_of_contents_alone_stays_so() -> None:
     [
         pytest.param(b'{"totalTokens": 31, "promptTokensDetails": []}', 31, id="a count"),
         pytest.param(b'{"totalTokens": "31"}', None, id="a text"),
+        pytest.param(b'{"totalTokens": -1}', None, id="less than nothing"),
         pytest.param(b"{}", None, id="none"),
         pytest.param(b'{"error":{"message":"no"}}', None, id="an error"),
         pytest.param(b"<html>", None, id="no JSON"),

@@ -13,7 +13,7 @@ from tests.wire.openai_responses.saying import HELLO, NEW, RESPONSES, changed, t
 
 def test_a_request_to_count_has_only_the_fields_that_are_counted() -> None:
     settings = with_settings(
-        max_tokens=100, output=OutputFormat(), user="u", cache_key="k", parallel_tools=True
+        max_tokens=100, output=OutputFormat({"type": "object"}), user="u", cache_key="k", parallel_tools=True
     ).settings
     conversation = talk(HELLO, settings=settings, tools=(Tool("f"),), system=(Text("s"),), stream=True)
     rendered = RESPONSES.render(conversation, changed(NEW, official=False), Losses()).body
@@ -27,6 +27,7 @@ def test_a_request_to_count_has_only_the_fields_that_are_counted() -> None:
     [
         pytest.param(b'{"object":"response.input_tokens","input_tokens":51}', 51, id="a count"),
         pytest.param(b'{"input_tokens":"51"}', None, id="a count in words"),
+        pytest.param(b'{"input_tokens":-1}', None, id="less than nothing"),
         pytest.param(b'{"error":{}}', None, id="an error"),
         pytest.param(b"<html>", None, id="no JSON"),
     ],
