@@ -56,6 +56,7 @@ from router.upstream.client import Call, UpstreamReply
 from router.wire.body import Body
 from router.wire.codec import Codec
 from router.wire.formats import CODECS
+from router.wire.loss import listed
 from router.wire.request import Api, RequestView
 
 REPLY_CAP = 64 * 2**20  # bytes of a whole reply
@@ -239,7 +240,7 @@ class Exchange:
         """Record the call, make it, and wait for the head of its reply."""
         authorised = await self.authorise(way, chosen)
         call = self.call(way, view, chosen, authorised.headers)
-        self.account.dropped = ", ".join(loss.field for loss in way.losses) or None
+        self.account.dropped = listed(loss.field for loss in way.losses) or None
         attempt = AttemptRecord(
             self.id,
             self.account.calls + 1,

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from router.errors import Refused, UnsupportedMediaType
 from router.server.codings import TAKEN
 from router.wire.formats import CODECS
+from router.wire.loss import listed
 from router.wire.request import Api
 
 JSON = "application/json"
@@ -118,5 +119,5 @@ def router_headers(
         )
     )
     if dropped:
-        headers["x-router-dropped"] = ", ".join(dropped)
+        headers["x-router-dropped"] = listed(dropped)
     return headers

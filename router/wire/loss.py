@@ -7,11 +7,14 @@ unless the profile says ``on-loss = "allow"``: then it is dropped and reported l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 LONGEST_FIELD: Final = 100
 """Characters of a field's name that are told."""
+ROOM: Final = 2000
+"""Characters of a list of losses: it stands in a header, of which clients take 8 KiB or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,17 @@ class Losses:
         if loss not in self._known:
             self._known.add(loss)
             self.found.append(loss)
+
+
+def listed(told: Iterable[str], joint: str = ", ") -> str:
+    """All of it in one line, each thing once; of very much the beginning, and how many more there are."""
+    things = list(dict.fromkeys(told))
+    room = ROOM
+    for number, thing in enumerate(things):
+        room -= len(thing) + len(joint)
+        if room < 0:
+            return joint.join([*things[:number], f"and {len(things) - number} more"])
+    return joint.join(things)
 
 
 def _shown(text: str) -> str:

@@ -23,7 +23,7 @@ from router.wire.events import (
     StreamFailed,
     UsageReport,
 )
-from router.wire.loss import Loss, Losses
+from router.wire.loss import Loss, Losses, listed
 from router.wire.request import RequestView
 from router.wire.traits import Traits
 
@@ -176,7 +176,7 @@ def _in_words_of(source: Codec, loss: Loss) -> Loss:
 
 
 def _refusal(losses: Iterable[Loss], target: Codec, traits: Traits) -> str:
-    told = "; ".join(str(loss) for loss in losses if loss.refused)
+    told = listed((str(loss) for loss in losses if loss.refused), "; ")
     return (
         f"this request can't be translated to {target.api} for {traits.owner}: {told} "
         '([routing] on-loss = "allow" sends it without)'

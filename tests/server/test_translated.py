@@ -100,6 +100,17 @@ async def test_what_is_left_out_is_told_and_recorded(tmp_path: Path) -> None:
         assert "top_k" not in fake.requests[0].json
 
 
+async def test_what_is_told_of_losses_fits_into_a_header_whatever_they_are(tmp_path: Path) -> None:
+    odd: dict[str, Any] = {"a\r\nx-odd: 1": 1, "naïve": 2}
+    async with FakeProvider(answer) as fake, serve(tmp_path / "home", fake, "openai-chat") as router:
+        status, headers, _ = await say(router, {**HELLO, **odd, **{f"field_number_{n}": n for n in range(900)}})
+        assert status == 200
+        assert "x-odd" not in headers
+        assert len(headers["x-router-dropped"]) < 2100
+        [row] = await router.rows()
+        assert row["dropped"] == headers["x-router-dropped"]
+
+
 async def test_what_would_change_the_meaning_is_refused_before_anybody_is_called(tmp_path: Path) -> None:
     search = {**HELLO, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}
     async with FakeProvider(answer) as fake:

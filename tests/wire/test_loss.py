@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from router.wire.loss import Loss, Losses
+from router.wire.loss import ROOM, Loss, Losses, listed
 
 
 def test_losses_are_told_once_and_in_order() -> None:
@@ -49,3 +49,16 @@ def test_many_take_no_time() -> None:
         losses.drop(f"messages[{number}]", "why")
     assert time.process_time() - started < 5
     assert len(losses.found) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        pytest.param([], "", id="nothing"),
+        pytest.param(["top_k", "seed", "top_k"], "top_k, seed", id="each once"),
+        pytest.param(["x" * (ROOM - 2)], "x" * (ROOM - 2), id="as much as there is room for"),
+        pytest.param(["a" * 1500, "b" * 400, "c" * 400, "d"], f"{'a' * 1500}, {'b' * 400}, and 2 more", id="too much"),
+    ],
+)
+def test_a_list_of_losses_fits_into_a_header(told: list[str], line: str) -> None:
+    assert listed(told) == line
