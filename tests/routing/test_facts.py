@@ -188,6 +188,27 @@ def test_added_tools_that_are_not_readable_are_the_providers_to_judge(item: dict
     assert (facts.tools, facts.tool_count, facts.tool_result) == ((), 0, False)
 
 
+@pytest.mark.parametrize(
+    ("author", "recipient", "turns"),
+    [
+        pytest.param("/root", "/root/reader", 2, id="a task stands in a person's place"),
+        pytest.param("/root/reader", "/root", 1, id="an answer doesn't"),
+    ],
+)
+def test_what_one_agent_tells_another_is_the_users_side(bench: Any, author: str, recipient: str, turns: int) -> None:
+    notes, old = bench.registry.add_keywords(["notes"]), bench.registry.add_keywords(["please"])
+    told = {"type": "encrypted_content", "encrypted_content": "Read the notes."}
+    sealed = {"type": "encrypted_content", "encrypted_content": "gAAAA" + "x9" * 60}
+    message = {"type": "agent_message", "author": author, "recipient": recipient, "content": [told, sealed]}
+    said = [{"role": "user", "content": "please"}, {"role": "assistant", "content": "yes"}, message]
+    facts = live("openai-responses", {"model": "m", "input": said}, phrases=bench.registry.build())
+    assert facts.turns == turns
+    assert facts.text_holds(notes, "latest") is (turns == 2)
+    assert facts.text_holds(old, "latest") is (turns == 1)
+    assert facts.text_holds(notes, "any")
+    assert facts.tokens_reach(3)
+
+
 def test_an_image_of_an_earlier_turn_is_not_in_the_last() -> None:
     block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     facts = live("anthropic-messages", messages([block], "a pixel", "thanks"))

@@ -30,6 +30,8 @@ from router.wire.conversation import (
 from router.wire.loss import Losses
 from router.wire.opaque import is_wrapped, unwrap
 from router.wire.openai_responses import shapes
+from router.wire.openai_responses.agent_messages import KIND as AGENT_MESSAGE
+from router.wire.openai_responses.agent_messages import SEALED_PART, is_sealed
 from router.wire.openai_responses.client_tools import CLIENT_TOOLS, SEARCH, call_of, result_of
 from router.wire.openai_responses.content import TEXTS, cache_of, needed, read_part
 from router.wire.openai_responses.parse_tools import ToolReader
@@ -91,6 +93,8 @@ class InputReader:
             self._message(item, place)
         elif kind == "reasoning":
             self._reasoning(item, place)
+        elif kind == AGENT_MESSAGE:
+            self._agent_message(item, place)
         elif kind in ("function_call", "custom_tool_call"):
             self._said(place, self._call(item, place, custom=kind == "custom_tool_call"))
         elif kind in ("function_call_output", "custom_tool_call_output"):
@@ -123,6 +127,22 @@ class InputReader:
             self._turn("system", place).extend(self._system_texts(content, f"{place}.content"))
         else:
             self.system.extend(self._system_texts(content, f"{place}.content"))
+
+    def _agent_message(self, item: Item, place: str) -> None:
+        """Another agent's words stand where a person's would: the model is to act upon them."""
+        content = [shapes.Part("text", item.content)] if isinstance(item.content, str) else item.content or []
+        parts: list[shapes.Part] = []
+        for index, part in enumerate(content):
+            if part.type != SEALED_PART:
+                parts.append(part)
+            elif is_sealed(text := needed(part.encrypted_content, f"{place}.content[{index}].encrypted_content")):
+                told = "an agent's message is sealed by the provider whose model wrote it"
+                self._losses.refuse(f"{place}.content[{index}]", told)
+            elif parts and parts[-1].type in TEXTS:  # its head, with sender and kind
+                parts[-1] = shapes.Part("text", f"{parts[-1].text or ''}{text}")
+            else:
+                parts.append(shapes.Part("text", text))
+        self._turn("user", place).extend(self._user_parts(parts, f"{place}.content"))
 
     def _user_parts(self, content: list[shapes.Part], field: str) -> list[Text | Image | Document]:
         parts = (read_part(part, f"{field}[{index}]", self._losses, self._ttl) for index, part in enumerate(content))
@@ -158,23 +178,21 @@ class InputReader:
         state = None
         if item.encrypted_content and is_wrapped(item.encrypted_content):
             state = unwrap(item.encrypted_content)
-            if state is not None and self._seals_call(state):
+            if state is not None and state.kind != "openai-encrypted" and state.id is not None:
+                self._seal_call(state)
                 return
         elif item.encrypted_content:
             state = OpaqueState("openai-encrypted", item.encrypted_content, id=item.id)
         if text or state is not None:
             self._said(place, Thought(text, state))
 
-    def _seals_call(self, state: OpaqueState) -> bool:
-        """Give the call that a state was made for its state back; whether there is one."""
-        if state.kind == "openai-encrypted" or state.id is None or not self._turns:
-            return False
-        parts = self._turns[-1].parts
-        for index, part in enumerate(parts):
-            if isinstance(part, ToolCall) and part.id == state.id and part.state is None:
-                parts[index] = msgspec.structs.replace(part, state=msgspec.structs.replace(state, id=None))
-                return True
-        return False
+    def _seal_call(self, state: OpaqueState) -> None:
+        """Give the call that a state was made for its state back. Its result may stand between the two."""
+        for turn in reversed(self._turns):
+            for index, part in enumerate(turn.parts):
+                if isinstance(part, ToolCall) and part.id == state.id and part.state is None:
+                    turn.parts[index] = msgspec.structs.replace(part, state=msgspec.structs.replace(state, id=None))
+                    return
 
     def _call(self, item: Item, place: str, *, custom: bool) -> ToolCall:
         name = needed(item.name, f"{place}.name")

@@ -33,6 +33,7 @@ class Part(msgspec.Struct):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
+    encrypted_content: str | None = None
     image_url: str | None = None
     file_url: str | None = None
     file_data: str | None = None

@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from router.wire.body import decode
+from router.wire.openai_responses.agent_messages import KIND as AGENT_MESSAGE
+from router.wire.openai_responses.agent_messages import SEALED_PART, is_sealed, is_task
 from router.wire.pieces import PieceNotes, blocks_of, compact_raw, fields_of, unreadable
 from router.wire.request import NOT_THINKING, Piece, PieceContent, RequestView, Role, Thinking, Tool, bounded
 from router.wire.taps import decoded, text_or_none
@@ -204,6 +206,8 @@ def _read_item(item: Any) -> PieceContent:
         for part in (*blocks_of(fields.get("summary")), *blocks_of(fields.get("content"))):
             notes.text(fields_of(part).get("text"))
         return notes.content("assistant")
+    if kind == AGENT_MESSAGE:
+        return _read_agent_message(fields)
     if kind.endswith("_call"):
         name = fields.get("name") or kind
         arguments = next((fields[key] for key in ("arguments", "input", "action") if key in fields), None)
@@ -238,6 +242,19 @@ def _read_message(fields: dict[str, Any]) -> PieceContent:
     for part in blocks_of(content):
         _read_part(fields_of(part), notes)
     return notes.content(role)
+
+
+def _read_agent_message(fields: dict[str, Any]) -> PieceContent:
+    """What another agent told this one. A task from the one above stands in a person's place."""
+    notes = PieceNotes(human=is_task(fields.get("author"), fields.get("recipient")))
+    content = fields.get("content")
+    for part in [{"type": "input_text", "text": content}] if isinstance(content, str) else blocks_of(content):
+        sealed = fields_of(part).get(SEALED_PART)
+        if not isinstance(sealed, str):
+            _read_part(fields_of(part), notes)
+        elif not is_sealed(sealed):
+            notes.speech(sealed)
+    return notes.content("user")
 
 
 def _read_part(part: dict[str, Any], notes: PieceNotes) -> None:

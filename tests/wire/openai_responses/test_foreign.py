@@ -18,6 +18,10 @@ OWN = wrap(OpaqueState("openai-encrypted", "sealed", "openai/gpt-new", "rs_own")
 NAMELESS = wrap(OpaqueState("openai-encrypted", "sealed", "openai/gpt-new"))
 OTHERS = wrap(OpaqueState("openai-encrypted", "sealed", "openai/gpt-old", "rs_own"))
 CLAUDES = wrap(OpaqueState("anthropic-signature", "sig", "openai/gpt-new"))
+AGENTS_SEALED = (
+    '{"type":"agent_message","content":[{"text":"To:","type":"input_text"}, '
+    f'{{"type":"encrypted_content","encrypted_content":"gAAAA{"x9" * 60}=="}}]}}'
+)
 HI = '{ "role":"user",  "content": "hi" }'
 CALL = '{"type":"function_call","call_id":"call_rtr1abc","name":"f","arguments":"{\\"n\\": 1.50}"}'
 
@@ -69,6 +73,12 @@ def reasoning(encrypted: str, item_id: str = "rs_rtr1abc") -> str:
             id="a reference, which the API shall refuse",
         ),
         pytest.param('"rtr1"', '"rtr1"', id="no item at all"),
+        pytest.param(
+            '{"type":"agent_message", "id":"a_1","content":[{"type":"encrypted_content","encrypted_content":"Go"}]}',
+            '{"type":"agent_message", "id":"a_1","content":[{"type":"input_text","text":"Go"}]}',
+            id="words to an agent that nobody sealed",
+        ),
+        pytest.param(AGENTS_SEALED, AGENTS_SEALED, id="words to an agent that the provider sealed"),
     ],
 )
 def test_what_is_ours_is_taken_out_of_an_item(item: str, left: str) -> None:

@@ -310,8 +310,48 @@ def test_the_sealed_form_of_a_call_goes_back_to_the_call() -> None:
     sealed = wrap(OpaqueState("google-thought", "sig", "google/gemini", "c1"))
     item = {"type": "reasoning", "id": "rs_rtr1x", "summary": [], "encrypted_content": sealed}
     assert parts_of(CALL, item) == [("assistant", [ToolCall("c1", "f", '{"n": 1.50}', state=state)])]
-    lonely = OpaqueState("google-thought", "sig", "google/gemini", "c1")
-    assert parts_of(item) == [("assistant", [Thought("", lonely)])]
+    assert parts_of(HI, item) == [("user", [Text("hi")])], "the call isn't there any more"
+
+
+def test_the_sealed_form_of_a_call_is_found_behind_the_calls_result() -> None:
+    """Codex tells a sub-agent first what came of the call that made it, then how the main agent went on."""
+    state = OpaqueState("google-thought", "sig", "google/gemini")
+    sealed = wrap(OpaqueState("google-thought", "sig", "google/gemini", "c1"))
+    item = {"type": "reasoning", "id": "rs_rtr1x", "summary": [], "encrypted_content": sealed}
+    assert parts_of(CALL, OUTPUT, item, HI) == [
+        ("assistant", [ToolCall("c1", "f", '{"n": 1.50}', state=state)]),
+        ("user", [ToolResult("c1", (Text("done"),))]),
+        ("user", [Text("hi")]),
+    ]
+
+
+def agent_message(*content: dict[str, str]) -> dict[str, Any]:
+    return {"type": "agent_message", "author": "/root", "recipient": "/root/reader", "content": list(content)}
+
+
+HEAD = {"type": "input_text", "text": "Sender: /root\nPayload:\n"}
+TOLD = {"type": "encrypted_content", "encrypted_content": "Read the notes."}
+SEALED = {"type": "encrypted_content", "encrypted_content": "gAAAAABp" + "x9-_" * 30 + "=="}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param([HEAD, TOLD], "Sender: /root\nPayload:\nRead the notes.", id="a task, as one text with its head"),
+        pytest.param([TOLD], "Read the notes.", id="nothing but a task"),
+        pytest.param([HEAD], "Sender: /root\nPayload:\n", id="what an agent answers"),
+    ],
+)
+def test_what_another_agent_says_is_for_the_model_to_act_upon(content: list[dict[str, str]], said: str) -> None:
+    assert parts_of(agent_message(*content)) == [("user", [Text(said)])]
+    assert parts_of({**agent_message(), "content": said}) == [("user", [Text(said)])]
+
+
+def test_what_another_agent_says_is_refused_where_it_is_sealed() -> None:
+    conversation, losses = parse({"input": [HI, agent_message(HEAD, SEALED)]})
+    assert [loss.field for loss in losses.refused] == ["input[1].content[1]"]
+    assert "sealed" in losses.refused[0].why
+    assert conversation.turns[1].parts == (Text(HEAD["text"]),)
 
 
 def test_a_mark_without_a_time_has_that_of_the_request() -> None:
