@@ -68,8 +68,9 @@ _DEEPSEEK = replace(DEEPSEEK, id_pattern=".+")
 
 
 def _like_claude(body: dict[str, Any]) -> None:
-    """Only Anthropic itself minds two sampling parameters at once."""
-    check_anthropic({name: value for name, value in body.items() if name not in ("temperature", "top_p")})
+    """Only Anthropic itself minds two sampling parameters at once, and nobody knows how much such a model writes."""
+    shown = {name: value for name, value in body.items() if name not in ("temperature", "top_p")}
+    check_anthropic(shown | {"max_tokens": min(body["max_tokens"], 64_000)})
 
 
 def _like_gpt(body: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from router.wire.anthropic_messages.ids import legal_id
-from router.wire.anthropic_messages.render_turns import arguments_object
 from router.wire.anthropic_messages.words import CITATIONS, message_id, refused, stop_fields, usage_object
+from router.wire.arguments import as_object
 from router.wire.conversation import OpaqueState
 from router.wire.encoding import Asked
 from router.wire.events import (
@@ -52,7 +52,7 @@ class _Part:
                 "type": "tool_use",
                 "id": legal_id(self.call.id),
                 "name": self.call.name,
-                "input": arguments_object(arguments),
+                "input": as_object(arguments),
             }
             if state is None:
                 return [block]

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from router.wire.anthropic_messages.caching import Marks
 from router.wire.anthropic_messages.ids import legal_id
 from router.wire.anthropic_messages.render_media import MediaWriter
 from router.wire.anthropic_messages.replay import thought_block
+from router.wire.arguments import as_object
 from router.wire.conversation import Document, Image, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 from router.wire.freeform import wrapped
 from router.wire.loss import Losses
@@ -100,7 +99,7 @@ class TurnWriter:
             "type": "tool_use",
             "id": legal_id(call.id),
             "name": self._table.name(call.name, call.namespace),
-            "input": arguments_object(arguments),
+            "input": as_object(arguments),
         }
         self._marks.add(out, call.cache)
         return out
@@ -129,20 +128,6 @@ class TurnWriter:
             out["is_error"] = True
         self._marks.add(out, cache)
         return out
-
-
-def arguments_object(arguments: str) -> msgspec.Raw:
-    """Arguments as the object that Messages wants, numbers spelled as they were; broken ones as text inside it."""
-    if not arguments.strip():
-        return msgspec.Raw(b"{}")
-    try:
-        raw = arguments.encode()
-        if isinstance(msgspec.json.decode(raw), dict):
-            return msgspec.Raw(msgspec.json.format(raw, indent=-1))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    text = arguments.encode("utf-8", "replace").decode()
-    return msgspec.Raw(msgspec.json.encode({"_raw_arguments": text}))
 
 
 def unthinking_loop(newest_first: Iterable[Mapping[str, Any]]) -> bool:

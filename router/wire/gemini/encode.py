@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from router.wire.arguments import BROKEN, as_object
 from router.wire.conversation import OpaqueState, Thought
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.events import (
@@ -33,7 +34,6 @@ from router.wire.events import (
 from router.wire.freeform import wrapped
 from router.wire.gemini import signature
 from router.wire.gemini.faults import error_event
-from router.wire.gemini.render_turns import arguments_object
 from router.wire.usage import Usage
 
 _NOTHING: Final = b'{"text":""}'
@@ -162,7 +162,7 @@ class GeminiEncoder(ReplyEncoder):
         must bear a signature, when the conversation goes on there."""
         start = call.start
         text = "".join(call.arguments)
-        arguments = arguments_object(wrapped(text) if start.custom else text)
+        arguments = as_object(wrapped(text) if start.custom else text)
         shown = {"id": start.id, "name": start.name, "args": arguments}
         state = call.state if self.asked.include_state else None
         slot = None
@@ -171,7 +171,7 @@ class GeminiEncoder(ReplyEncoder):
             slot = signature.written(sealed, state)
         self._calls += 1
         part = self._part(b'{"functionCall":' + _json(shown), slot)
-        if not bytes(arguments).startswith(b'{"_raw_arguments":'):
+        if not bytes(arguments).startswith(BROKEN):
             return self._behind(part)
         waiting, self._cut_call = self._cut_call, part
         return waiting

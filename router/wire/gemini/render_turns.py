@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
-
+from router.wire.arguments import as_object
 from router.wire.conversation import (
     Document,
     Image,
@@ -144,7 +143,7 @@ class TurnWriter:
     def _call(self, call: ToolCall) -> JsonPart:
         name = self._called[call.id] = self._table.name(call.name, call.namespace)
         arguments = wrapped(call.arguments) if self._table.wraps(call.custom) else call.arguments
-        return {"functionCall": {"id": call.id, "name": name, "args": arguments_object(arguments)}}
+        return {"functionCall": {"id": call.id, "name": name, "args": as_object(arguments)}}
 
     # --- the user -------------------------------------------------------------------------------------------------
 
@@ -212,20 +211,6 @@ class TurnWriter:
     def _omitted(self, place: str, what: str, why: str) -> JsonPart:
         self._losses.refuse(place, why)
         return {"text": f"[{what} omitted]"}
-
-
-def arguments_object(arguments: str) -> msgspec.Raw:
-    """Arguments as the object they must be, numbers spelled as they were; broken ones as text inside it."""
-    if not arguments.strip():
-        return msgspec.Raw(b"{}")
-    try:
-        raw = arguments.encode()
-        if isinstance(msgspec.json.decode(raw), dict):
-            return msgspec.Raw(msgspec.json.format(raw, indent=-1))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    text = arguments.encode("utf-8", "replace").decode()
-    return msgspec.Raw(msgspec.json.encode({"_raw_arguments": text}))
 
 
 def _data(source: Inline | Link, usual: str, endings: dict[str, str]) -> JsonPart:

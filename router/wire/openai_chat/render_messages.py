@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from router.wire.arguments import as_text_of_object
 from router.wire.conversation import (
     Cache,
     Document,
@@ -56,8 +57,8 @@ class MessageRenderer:
     def messages(self, system: Sequence[Text], turns: Iterable[Turn]) -> list[Message]:
         """All messages, the leading instructions first. The turns are settled ones."""
         made: list[Message] = []
-        if system:
-            made.append({"role": self._traits.system_role, "content": self._texts(system)})
+        if leading := [text for text in system if text.text.strip()]:
+            made.append({"role": self._traits.system_role, "content": self._texts(leading)})
         for turn in turns:
             if turn.role == "system":
                 made.append({"role": self._traits.system_role, "content": self._texts(_only_texts(turn.parts))})
@@ -176,7 +177,7 @@ class MessageRenderer:
             self._losses.drop("cache", "calls can't be marked here")
         if call.custom and not self._tools.wraps(call.custom):
             return {"id": self._id(call.id), "type": "custom", "custom": {"name": name, "input": call.arguments}}
-        arguments = wrapped(call.arguments) if call.custom else self._arguments(call.arguments)
+        arguments = wrapped(call.arguments) if call.custom else as_text_of_object(call.arguments)
         shown: Message = {
             "id": self._id(call.id),
             "type": "function",
@@ -185,14 +186,6 @@ class MessageRenderer:
         if call.state is not None and takes_signature(call.state, self._traits):
             shown["extra_content"] = google(call.state.value)
         return shown
-
-    def _arguments(self, arguments: str) -> str:
-        """JSON as the model wrote it. Many servers read it to fill a template and fail on what a cut answer left."""
-        if not arguments.strip():
-            return "{}"
-        if not self._traits.official and not _is_object(arguments):
-            return msgspec.json.encode({"_raw_arguments": arguments}).decode()
-        return arguments
 
     def _id(self, call_id: str) -> str:
         """A call's id as the target takes it: the same for a call and its result, unchanged wherever possible."""
@@ -230,10 +223,3 @@ def _both(first: str | list[Message], second: str | list[Message]) -> str | list
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n\n{second}"
     return [part for content in (first, second) for part in ([_text(content)] if isinstance(content, str) else content)]
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(arguments), dict)
-    except (msgspec.DecodeError, RecursionError):
-        return False

@@ -72,7 +72,7 @@ def _system(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One text as ``instructions``; several, which shall stay apart, and a marked one as a leading message."""
     texts = [text for text in conversation.system if text.text.strip()]
-    needs_json = traits.official and _lacks_json(conversation)
+    needs_json = _lacks_json(conversation)
     if needs_json and not _say_json(texts):
         texts.append(Text("Answer with JSON."))
     if len(texts) == 1 and texts[0].cache is None and not needs_json:

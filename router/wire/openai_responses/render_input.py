@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from router.wire.arguments import as_text_of_object
 from router.wire.conversation import (
     Document,
     Image,
@@ -135,7 +136,7 @@ class InputWriter:
         if self._is_native(call):
             return {"type": "custom_tool_call", **place, "input": call.arguments}
         arguments = wrapped(call.arguments) if call.custom else call.arguments
-        return {"type": "function_call", **place, "arguments": arguments if arguments.strip() else "{}"}
+        return {"type": "function_call", **place, "arguments": as_text_of_object(arguments)}
 
     def _is_native(self, part: ToolCall | ToolResult) -> bool:
         """Whether a tool is freeform for the target, too."""

@@ -69,6 +69,11 @@ def test_instructions_lead(flags: dict[str, Any], expected: dict[str, Any]) -> N
     assert body["messages"] == [expected, {"role": "user", "content": "Hi"}]
 
 
+def test_empty_instructions_are_none() -> None:
+    body = rendered(conversation(system=(Text(""), Text(" \n"))))
+    assert body["messages"] == [{"role": "user", "content": "Hi"}]
+
+
 def test_later_instructions_stand_before_the_assistant_speaks_again() -> None:
     turns = [asked(Text("a")), Turn("system", (Text("now"),), "messages[1]"), answered(Text("b")), asked(Text("c"))]
     assert [message["role"] for message in messages(*turns)] == ["user", "system", "assistant", "user"]
@@ -216,7 +221,7 @@ def test_content_is_null_only_beside_calls() -> None:
         pytest.param("", {}, "{}", id="none"),
         pytest.param('{"a":', {}, '{"_raw_arguments":"{\\"a\\":"}', id="broken ones are wrapped"),
         pytest.param("[1]", {}, '{"_raw_arguments":"[1]"}', id="so are others than objects"),
-        pytest.param('{"a":', {"official": True}, '{"a":', id="but not for OpenAI, which takes any text"),
+        pytest.param('{"a":', {"official": True}, '{"_raw_arguments":"{\\"a\\":"}', id="for OpenAI, too"),
     ],
 )
 def test_arguments(arguments: str, flags: dict[str, Any], expected: str) -> None:

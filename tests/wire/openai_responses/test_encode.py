@@ -360,6 +360,12 @@ def test_a_refusals_words_are_its_answer() -> None:
         assert encode(events)[-1]["response"] == reply
 
 
+def test_nobody_shall_carry_out_the_calls_of_a_refused_answer() -> None:
+    call: list[StreamEvent] = [ToolCallStart("c1", "f"), ToolCallDelta("{}"), PartEnd()]
+    reply = encode_whole([START, RefusalDelta("no"), PartEnd(), *call, MessageEnd("refusal")])
+    assert (reply["status"], reply["incomplete_details"]) == ("incomplete", {"reason": "content_filter"})
+
+
 def test_the_response_repeats_what_was_asked() -> None:
     asked = {
         "model": "m",

@@ -219,12 +219,14 @@ def test_several_instructions_stay_apart_in_a_leading_message() -> None:
         pytest.param((), "json please", None, id="said by the user"),
     ],
 )
-def test_openai_is_told_of_json_in_a_message(system: tuple[Text, ...], said: str, leading: list[str] | None) -> None:
+def test_json_is_spoken_of_in_a_message(system: tuple[Text, ...], said: str, leading: list[str] | None) -> None:
+    """Which OpenAI wants, and servers that pass it on to OpenAI."""
     settings = with_settings(output=OutputFormat()).settings
-    body = rendered(talk(("user", [Text(said)]), system=system, settings=settings))
-    first = body["input"][0]
-    assert "instructions" not in body
-    assert ([part["text"] for part in first["content"]] if first["role"] == "developer" else None) == leading
+    for traits in (NEW, OTHER):
+        body = rendered(talk(("user", [Text(said)]), system=system, settings=settings), traits)
+        first = body["input"][0]
+        assert "instructions" not in body
+        assert ([part["text"] for part in first["content"]] if first["role"] == traits.system_role else None) == leading
 
 
 def test_the_same_conversation_is_the_same_bytes_and_the_next_turn_only_adds() -> None:

@@ -160,7 +160,12 @@ def test_sealed_reasoning_as_its_client_had_it_goes_back_as_it_was() -> None:
     [
         pytest.param(CALL, NEW, CALL_ITEM, id="a call"),
         pytest.param(changed(CALL, arguments=" "), NEW, {**CALL_ITEM, "arguments": "{}"}, id="without arguments"),
-        pytest.param(changed(CALL, arguments="{cut"), NEW, {**CALL_ITEM, "arguments": "{cut"}, id="broken arguments"),
+        pytest.param(
+            changed(CALL, arguments="{cut"),
+            NEW,
+            {**CALL_ITEM, "arguments": '{"_raw_arguments":"{cut"}'},
+            id="broken arguments",
+        ),
         pytest.param(changed(CALL, namespace="g"), NEW, {**CALL_ITEM, "name": "g__f"}, id="of one of a group"),
         pytest.param(
             changed(CALL, custom=True, arguments="raw\n"),
