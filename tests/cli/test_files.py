@@ -169,6 +169,9 @@ def test_a_candidate_has_its_address_key_and_estimated_price(run: Any, monkeypat
             "provider": "anthropic",
             "model": "claude-sonnet-4-5",
             "url": "https://api.anthropic.com/v1/messages",
+            "api": "anthropic-messages",
+            "translated": False,
+            "losses": [],
             "problem": None,
             "key": "env:ANTHROPIC_API_KEY",
             "input_tokens": 150000,
@@ -205,7 +208,7 @@ def test_a_bare_body_takes_api_and_headers_from_the_options(run: Any, home: Home
     found = explained(run, "--file", str(file), "--header", "X-Team: blue one", "--api", "anthropic-messages")
     assert found["rule"] == "header → openai"
     assert found["request"]["api"] == "anthropic-messages"
-    assert found["candidates"][0]["problem"].startswith("openai doesn't speak anthropic-messages")
+    assert (found["candidates"][0]["api"], found["candidates"][0]["translated"]) == ("openai-responses", True)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from tests.support.strict.scenario import ANSWER, ARGUMENTS, ASIDE, PIECES, REFU
 from tests.support.strict.seals import new_id, seal
 from tests.support.strict.talk import PNG, Given, ToolSpec
 
+pytestmark = pytest.mark.sampled(3)
+
 MODELS = {
     "anthropic-messages": "claude-opus-5-5",
     "openai-chat": "gpt-4.1",

@@ -22,7 +22,7 @@ from tests.support.strict.grammar import ENDS, check_grammar
 from tests.support.strict.scenario import ARGUMENTS, RAW
 from tests.support.strict.world import MAIN, TARGETS, World, strict_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(11)]
 
 PAYLOADS = Path(__file__).parents[1] / "data" / "payloads"
 _PATHS = {

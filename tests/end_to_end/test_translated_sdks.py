@@ -22,7 +22,7 @@ from tests.support.strict.scenario import ANSWER, ARGUMENTS, ASIDE, PIECES, REFU
 from tests.support.strict.talk import Given, Told, ToolSpec
 from tests.support.strict.world import MAIN, TARGETS, World, cost_nano_usd, strict_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(5)]
 
 TOOLS = (ToolSpec("look_up"), ToolSpec("draw"))
 STOPS = {

@@ -33,7 +33,7 @@ from tests.support.strict.scenario import ARGUMENTS, ASIDE, TEXT
 from tests.support.strict.talk import Given, ToolSpec
 from tests.support.strict.world import MAIN, TARGETS, World, strict_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(11)]
 
 SCRIPT = "#think #tools"
 _SCHEMA = {"type": "object", "properties": {"place": {"type": "string"}}}

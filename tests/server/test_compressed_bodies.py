@@ -36,6 +36,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+pytestmark = pytest.mark.sampled(3)
+
 CAP = 64 * 2**20
 BODY = MESSAGES.request(stream=False)[1]
 
@@ -397,6 +399,7 @@ async def test_bytes_that_decode_to_nothing_are_counted_too(tmp_path: Path) -> N
         assert (await client.reply()).status == 413
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("coding", "pack"), [("gzip", lambda data: gzip.compress(data, 1)), ("zstd", zstd.compress)])
 async def test_reading_a_large_body_lets_others_have_their_turn(
     coding: str, pack: Callable[[bytes], bytes], served: Served, monkeypatch: pytest.MonkeyPatch
