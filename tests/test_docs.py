@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,6 +88,12 @@ def test_the_readmes_rules_file_serves_every_client_of_anthropics_format() -> No
     assert all("anthropic-messages" in catalog[provider].formats for provider in named)
 
 
+class Noon(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Noon:
+        return cls(2026, 11, 20, 12, tzinfo=tz)
+
+
 def test_the_readmes_commands_print_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (rules,) = blocks("toml", README)
     (shown,) = [block for block in blocks("console", README) if "router explain" in block]
@@ -96,6 +103,7 @@ def test_the_readmes_commands_print_what_it_shows(tmp_path: Path, monkeypatch: p
     tmp_path.chmod(0o700)
     for name, value in {"ROUTER_HOME": str(tmp_path), "ANTHROPIC_API_KEY": "a", "DEEPSEEK_API_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("router.cli.explain.datetime", Noon)  # DeepSeek's prices go by the hour
     printed = ""
     for line in re.findall(r"^\$ (router .+)$", shown, re.MULTILINE):
         result = CliRunner().invoke(cli, shlex.split(line)[1:], prog_name="router")

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from router.errors import BadRequest
-from router.wire.anthropic_messages.checked import a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.anthropic_messages.ids import original_id
 from router.wire.body import decode
+from router.wire.checked import a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.conversation import (
     Cache,
     Document,

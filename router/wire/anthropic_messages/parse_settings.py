@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from router.wire.anthropic_messages.checked import (
+from router.wire.anthropic_messages.parse_blocks import cache_of
+from router.wire.body import Body
+from router.wire.checked import (
     a_list,
     a_text,
     an_object,
@@ -12,8 +14,6 @@ from router.wire.anthropic_messages.checked import (
     perhaps_text,
     perhaps_whole,
 )
-from router.wire.anthropic_messages.parse_blocks import cache_of
-from router.wire.body import Body
 from router.wire.conversation import Depth, OutputFormat, Settings
 from router.wire.loss import Losses
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from router.wire.anthropic_messages.checked import a_list, a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.anthropic_messages.client_tools import written
 from router.wire.anthropic_messages.parse_blocks import cache_of, shown
 from router.wire.body import Body
+from router.wire.checked import a_list, a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.conversation import Tool, ToolChoice
 from router.wire.loss import Losses
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from router.errors import BadRequest
 from router.wire.body import decode
 from router.wire.request import bounded
 
@@ -53,24 +52,3 @@ def text(raw: msgspec.Raw | bytes, where: str) -> str:
 def value(raw: msgspec.Raw | bytes, where: str) -> Any:
     """Whatever it is."""
     return decode(raw, object, f"the field '{where}' can't be read")
-
-
-def number(raw: msgspec.Raw | bytes, where: str) -> float:
-    """A number; whole ones stay whole."""
-    found = value(raw, where)
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise wrong(where, "a number")
-    return found
-
-
-def whole(raw: msgspec.Raw | bytes, where: str) -> int:
-    """A whole number; some SDKs write it with a fraction (``64.0``)."""
-    found = number(raw, where)
-    if found != int(found):
-        raise wrong(where, "a whole number")
-    return int(found)
-
-
-def wrong(where: str, what: str) -> BadRequest:
-    """The error for a field of another type."""
-    return BadRequest(f"the field '{where}' must be {what}")

@@ -8,8 +8,9 @@ import msgspec
 
 from router.errors import BadRequest
 from router.wire.body import Body
+from router.wire.checked import perhaps_number, perhaps_whole, wrong
 from router.wire.conversation import Depth, OutputFormat, Settings
-from router.wire.gemini.checked import camel, entries, members, number, text, value, whole, wrong
+from router.wire.gemini.checked import camel, entries, members, text, value
 from router.wire.gemini.schema import json_schema
 from router.wire.loss import Losses
 
@@ -82,7 +83,7 @@ def _depth(config: dict[str, msgspec.Raw]) -> Depth:
         return Depth()
     where = f"{CONFIG}.thinkingConfig"
     asked = members(config["thinkingConfig"], where)
-    budget = whole(asked["thinkingBudget"], f"{where}.thinkingBudget") if "thinkingBudget" in asked else None
+    budget = _whole(asked, "thinkingBudget", where)
     visible = value(asked["includeThoughts"], f"{where}.includeThoughts") if "includeThoughts" in asked else None
     if visible is not None and not isinstance(visible, bool):
         raise wrong(f"{where}.includeThoughts", "true or false")
@@ -115,11 +116,13 @@ def _value(config: dict[str, msgspec.Raw], name: str) -> Any:
 
 
 def _number(config: dict[str, msgspec.Raw], name: str) -> float | None:
-    return number(config[name], f"{CONFIG}.{name}") if name in config else None
+    where = f"{CONFIG}.{name}"
+    return perhaps_number(value(config[name], where), where) if name in config else None
 
 
-def _whole(config: dict[str, msgspec.Raw], name: str) -> int | None:
-    return whole(config[name], f"{CONFIG}.{name}") if name in config else None
+def _whole(config: dict[str, msgspec.Raw], name: str, parent: str = CONFIG) -> int | None:
+    where = f"{parent}.{name}"
+    return perhaps_whole(value(config[name], where), where) if name in config else None
 
 
 def _texts(config: dict[str, msgspec.Raw], name: str) -> tuple[str, ...]:

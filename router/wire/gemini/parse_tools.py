@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from router.errors import BadRequest
+from router.wire.checked import wrong
 from router.wire.conversation import Tool, ToolChoice
-from router.wire.gemini.checked import entries, members, text, value, wrong
+from router.wire.gemini.checked import entries, members, text, value
 from router.wire.gemini.schema import json_schema
 from router.wire.loss import Losses
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from router.wire.body import Body
+from router.wire.checked import a_list, an_object, perhaps_text, perhaps_whole
 from router.wire.conversation import Cache, Conversation
 from router.wire.loss import Losses
-from router.wire.openai_chat.checked import a_list, an_object, perhaps_text, perhaps_whole
 from router.wire.openai_chat.parse_messages import Messages, cache_of
 from router.wire.openai_chat.parse_settings import SETTINGS_READ, settings_of
 from router.wire.openai_chat.parse_tools import choice_of, tools_of

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from router.wire.checked import a_text, an_object, perhaps_text, wrong
 from router.wire.conversation import Cache, Document, Image, Inline, Link, Written
 from router.wire.loss import Losses
 from router.wire.media import is_text_type
-from router.wire.openai_chat.checked import a_text, an_object, perhaps_text, wrong
 
 _BY_ENDING: Final[dict[str, str]] = {
     "csv": "text/csv",

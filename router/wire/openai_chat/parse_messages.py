@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from router.wire.checked import a_list, a_text, an_object, perhaps_text, wrong
 from router.wire.conversation import (
     Cache,
     Document,
@@ -24,7 +25,6 @@ from router.wire.conversation import (
     Turn,
 )
 from router.wire.loss import Losses
-from router.wire.openai_chat.checked import a_list, a_text, an_object, perhaps_text, wrong
 from router.wire.openai_chat.parse_media import document, document_link, image
 from router.wire.openai_chat.reasoning import google_signature, google_state, in_order, readable, states
 from router.wire.pieces import blocks_of, fields_of

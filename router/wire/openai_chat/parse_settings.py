@@ -6,10 +6,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from router.wire.body import Body
-from router.wire.conversation import Cache, Depth, OutputFormat, Settings
-from router.wire.depth import RISING
-from router.wire.loss import Losses
-from router.wire.openai_chat.checked import (
+from router.wire.checked import (
     a_list,
     a_text,
     an_object,
@@ -19,6 +16,9 @@ from router.wire.openai_chat.checked import (
     perhaps_whole,
     wrong,
 )
+from router.wire.conversation import Cache, Depth, OutputFormat, Settings
+from router.wire.depth import RISING
+from router.wire.loss import Losses
 
 SETTINGS_READ: Final = frozenset(
     "max_tokens max_completion_tokens temperature top_p top_k stop seed presence_penalty frequency_penalty "

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from router.wire.body import Body
+from router.wire.checked import a_list, a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.conversation import Tool, ToolChoice
 from router.wire.loss import Losses
-from router.wire.openai_chat.checked import a_list, a_text, an_object, perhaps_flag, perhaps_text, wrong
 from router.wire.openai_chat.parse_messages import cache_of
 from router.wire.pieces import fields_of
 

@@ -1,6 +1,6 @@
 """Values of a client's JSON with the one type they may have; ``BadRequest`` names the field that has another.
 
-An optional field that is null is one that is absent.
+An optional field that is null is one that is absent: many clients write out all their fields, set or not.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def perhaps_number(value: Any, where: str) -> float | None:
 def perhaps_whole(value: Any, where: str) -> int | None:
     """A whole number or nothing; some clients write it with a fraction (``64.0``)."""
     number = perhaps_number(value, where)
-    if number is not None and number != int(number):
+    if isinstance(number, float) and not number.is_integer():
         raise wrong(where, "a whole number")
     return None if number is None else int(number)
 
