@@ -23,6 +23,7 @@ CC_COMPACT = "0716d4b5-75d0-476b-8d09-9e776fd3796e"
 CC_SUBAGENTS = "db1b0542-e419-4d34-beb7-41d8ffade84e"
 CC_SEARCH = "a2c97288-d0f4-4bc2-9621-fe39ecf6b24a"
 CODEX_LONG = "01a1f8ca-20b7-7532-8937-71f03929609a"
+CODEX_OWN = "01a1fefd-b281-7822-8604-3f7550875982"
 CODEX_BUILTIN = "01a1f8ca-20b3-73c1-94f8-df6f896ed3a9"
 
 
@@ -67,6 +68,8 @@ EXPECTED: dict[str, Seen] = {
     "codex-local-compaction": Seen("codex", "compaction", "01a1f8dc-8feb-7cd1-837c-bad995e47cc5"),
     "codex-long-100turns": Seen("codex", "", CODEX_LONG),
     "codex-long-20turns": Seen("codex", "", CODEX_LONG),
+    "codex-own-model-subagent": Seen("codex", "subagent", f"{CODEX_OWN}/01a1fefd-b3fa-74a1-b670-c0f8299d02a2"),
+    "codex-own-model-turn2": Seen("codex", "", CODEX_OWN),
     "codex-remote-compaction": Seen("codex", "compaction", "01a1f8dc-8f82-73c3-997f-7acdd28bda8b"),
     "codex-subagent": Seen(
         "codex", "subagent", "01a1f8dc-c938-7120-b62f-4094b4c5e8e6/01a1f8dc-ca4a-7db2-82d4-52ff71b97e86"
