@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,15 +80,25 @@ def _like_gpt(body: dict[str, Any]) -> None:
 
 
 def _mistral(body: dict[str, Any]) -> None:
-    """Mistral has a part of its own for documents, which stands where a file would."""
-    text = json.dumps(body).replace('"type": "document_url", "document_url": ', '"type": "file", "file": ')
-    shown = json.loads(text, object_hook=lambda part: part | _as_file(part))
-    check_chat(shown, MISTRAL)
+    """Mistral has a part of its own for documents, and its tools' results may have any part that a user's text has."""
+    shown = json.loads(json.dumps(body), object_hook=_with_files)
+    check_chat({**shown, "messages": [*map(_with_text_results, shown["messages"])]}, MISTRAL)
 
 
-def _as_file(part: dict[str, Any]) -> dict[str, Any]:
-    given = part.get("file")
-    return {"file": {"filename": "document.pdf", "file_data": given}} if isinstance(given, str) else {}
+def _with_files(part: dict[str, Any]) -> dict[str, Any]:
+    """The part as the one that stands where Mistral's documents stand elsewhere. They may be at an address."""
+    if part.get("type") != "document_url":
+        return part
+    assert part.keys() <= {"type", "document_url", "document_name"}
+    data = re.sub("^https?://.+", "data:application/pdf;base64,AAAA", part["document_url"])
+    return {"type": "file", "file": {"filename": part.get("document_name", "document.pdf"), "file_data": data}}
+
+
+def _with_text_results(message: dict[str, Any]) -> dict[str, Any]:
+    if message["role"] != "tool" or isinstance(message["content"], str):
+        return message
+    check_chat({"model": "m", "messages": [{"role": "user", "content": message["content"]}]})
+    return {**message, "content": [part for part in message["content"] if part["type"] == "text"]}
 
 
 def _gemini(model: str) -> Callable[[dict[str, Any]], None]:

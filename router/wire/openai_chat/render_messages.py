@@ -65,27 +65,26 @@ class MessageRenderer:
             elif turn.role == "assistant":
                 made += self._assistant(turn)
             else:
-                made += self._user(turn)
+                self._add_user(turn, made)
         return made
 
     # --- user -------------------------------------------------------------------------------------------------------
 
-    def _user(self, turn: Turn) -> list[Message]:
-        results: list[Message] = []
+    def _add_user(self, turn: Turn, made: list[Message]) -> None:
         content: list[Part] = []
         for part in turn.parts:
             if isinstance(part, ToolResult):
                 text, media = self._result(part, turn.place)
                 content += media
-                results.append({"role": "tool", "tool_call_id": self._id(part.id), "content": text})
+                made.append({"role": "tool", "tool_call_id": self._id(part.id), "content": text})
         content += [part for part in turn.parts if not isinstance(part, ToolResult)]
         shown = self._content(content, turn.place)
         if not shown:
-            return results
-        if results and not self._traits.user_after_results:
-            results[-1]["content"] = _both(results[-1]["content"], shown)
-            return results
-        return [*results, {"role": "user", "content": shown}]
+            return
+        if made and made[-1]["role"] == "tool" and not self._traits.user_after_results:
+            made[-1]["content"] = _both(made[-1]["content"], shown)
+        else:
+            made.append({"role": "user", "content": shown})
 
     def _result(self, result: ToolResult, place: str) -> tuple[str | list[Message], list[Image | Document]]:
         """A result's text, and what of it must follow later."""
@@ -100,7 +99,7 @@ class MessageRenderer:
                 later.append(part)
                 lines.append(Text(_SEEN_LATER.format("image" if isinstance(part, Image) else "document")))
         text = result_text(msgspec.structs.replace(result, content=tuple(lines)))
-        mark = self._mark(result.cache)
+        mark = self._mark(result.cache) if text else {}
         return ([_text(text) | mark] if mark else text), later
 
     def _content(self, parts: Iterable[Part], place: str) -> str | list[Message]:
@@ -219,7 +218,9 @@ def _text(text: str) -> Message:
 
 
 def _both(first: str | list[Message], second: str | list[Message]) -> str | list[Message]:
-    """Two contents as one."""
+    """Two contents as one; the first may be empty."""
+    if not first:
+        return second
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n\n{second}"
     return [part for content in (first, second) for part in ([_text(content)] if isinstance(content, str) else content)]

@@ -196,6 +196,19 @@ def test_where_no_user_may_speak_behind_results_the_words_stand_with_the_last() 
     assert [message["content"] for message in shown] == ["one", "two\n\nAnd now?"]
     shown = results(both[0], ToolResult("c2", (PNG,)), user_after_results=False)
     assert [message["content"] for message in shown] == ["one", [text("[image: see next message]"), PNG_PART]]
+    shown = results(both[0], ToolResult("c2"), PNG, user_after_results=False)
+    assert [message["content"] for message in shown] == ["one", [PNG_PART]]
+
+
+def test_nor_behind_an_assistant_of_whom_nothing_can_be_told() -> None:
+    turns = (*called(ToolCall("c1", "f", "{}")), answered(Thought("Hm.")), asked(Text("And now?")))
+    shown = messages(*turns, user_after_results=False, losses=Losses())
+    assert [(message["role"], message["content"]) for message in shown[2:]] == [("tool", "ok\n\nAnd now?")]
+
+
+def test_a_result_that_is_empty_bears_no_mark() -> None:
+    shown = results(ToolResult("c1", cache=FIVE), ToolResult("c2"), cache_hints="anthropic")
+    assert [message["content"] for message in shown] == ["", ""]
 
 
 # --- the assistant ----------------------------------------------------------------------------------------------------
