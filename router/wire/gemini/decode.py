@@ -300,4 +300,4 @@ def _given(raw: msgspec.Raw) -> bool:
 
 def _compact(raw: msgspec.Raw) -> str:
     """JSON without spaces, its numbers spelled as they were."""
-    return msgspec.json.format(bytes(raw), indent=-1).decode()
+    return msgspec.json.format(bytes(raw), indent=-1).decode(errors="replace")

@@ -16,6 +16,8 @@ from router.wire.pieces import blocks_of, fields_of
 
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 _VALUES: Final = ("stringValue", "numberValue", "boolValue")
+_DEEPEST: Final = 100
+"""Levels of one place: what is nested much deeper than that nobody can write or read."""
 
 Step = str | int
 
@@ -57,14 +59,14 @@ class PartialArgs:
 
 
 def _steps(path: str) -> list[Step] | None:
-    """``$.a[0]['b c']`` as its keys and indices; ``None`` for anything else."""
+    """``$.a[0]['b c']`` as its keys and indices; ``None`` for anything else, and for what is too deep."""
     if not path.startswith("$"):
         return None
     steps: list[Step] = []
     cursor = 1
     while cursor < len(path):
         step = _STEP.match(path, cursor)
-        if step is None:
+        if step is None or len(steps) == _DEEPEST:
             return None
         key = next(group for group in step.groups() if group is not None)
         steps.append(int(key) if step[2] is not None else key)

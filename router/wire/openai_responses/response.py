@@ -33,10 +33,14 @@ ECHOED: Final = (
 """Fields of a request that its response repeats."""
 
 
+_IN_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
 def echoed(body: Body) -> dict[str, bytes]:
-    """Those of a request that it has."""
+    """Those of a request that it has, in one line each, since they stand in a stream's events, too: in JSON line ends
+    are nothing but space between values."""
     fields = ((name, body.raw_field(name)) for name in ECHOED)
-    return {name: raw for name, raw in fields if raw is not None and raw != b"null"}
+    return {name: raw.translate(_IN_ONE_LINE) for name, raw in fields if raw is not None and raw != b"null"}
 
 
 class ResponseObject:

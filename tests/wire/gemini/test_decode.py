@@ -358,3 +358,10 @@ class TestSources:
     @pytest.mark.parametrize("metadata", [None, 3, {}, {"groundingChunks": 3}, {"groundingChunks": [{"web": {}}]}])
     def test_others_are_not(self, metadata: Any) -> None:
         assert events({"text": "a"}, groundingMetadata=metadata) == [TextDelta("a"), PartEnd(), MessageEnd("end")]
+
+
+def test_half_a_character_in_arguments_leaves_the_rest_of_them() -> None:
+    part = b'{"functionCall":{"name":"f","args":{"a":"\xffx"}}}'
+    reply = b'{"candidates":[{"content":{"parts":[%b]},"finishReason":"STOP"}]}' % part
+    [arguments] = [event.text for event in GEMINI.decoder().whole(reply) if isinstance(event, ToolCallDelta)]
+    assert json.loads(arguments) == {"a": "\ufffdx"}

@@ -69,3 +69,9 @@ def test_no_path_breaks_it(pieces: list[tuple[str, str, bool]]) -> None:
     reader = PartialArgs()
     reader.feed([text(path, value, on=on) for path, value, on in pieces])
     assert isinstance(json.loads(reader.text()), dict)
+
+
+def test_a_place_that_is_too_deep_makes_no_sense() -> None:
+    reader = PartialArgs()
+    reader.feed([text("$" + ".a" * 3000, "x"), text("$" + "[0]" * 3000, "x"), text("$.b" + "[0]" * 99, "y")])
+    assert json.loads(reader.text()).keys() == {"b"}

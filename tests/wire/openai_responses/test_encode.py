@@ -391,6 +391,18 @@ def test_the_response_repeats_what_was_asked() -> None:
     assert (reply["store"], reply["previous_response_id"], "input" in reply) == (False, None, False)
 
 
+@pytest.mark.parametrize("space", ["\n", "\r\n", "\r"])
+def test_a_request_in_many_lines_is_repeated_in_one_as_events_need_it(space: str) -> None:
+    asked = json.dumps({"model": "m", "metadata": {"a": "b\n"}, "tools": [{"type": "local_shell"}]}, indent=2)
+    echo = RESPONSES.echoed(Body.parse(asked.replace("\n", space).encode()))
+    encoder = RESPONSES.encoder(Asked("abc123", 5, echo=echo))
+    event = encoder.encode(START)
+    assert event.count(b"\n") == 6  # name, data and a blank line, twice
+    assert b"\r" not in event
+    told = json.loads(event.split(b"\ndata: ")[1].partition(b"\n\n")[0])["response"]
+    assert (told["metadata"], told["tools"]) == ({"a": "b\n"}, [{"type": "local_shell"}])
+
+
 def test_the_response_has_every_field_and_names_what_it_was_asked_to() -> None:
     reply = encode_whole([START, MessageEnd("end")], Asked("abc123", 5))
     check_response(reply)
