@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ CASES = sorted((Path(__file__).parents[1] / "data" / "wire" / "cases").glob("*.j
 
 def pytest_configure(config: pytest.Config) -> None:
     """Properties are tried with few examples where slow tests are left out."""
-    settings.load_profile("few" if "not slow" in config.option.markexpr else "many")  # type: ignore[no-untyped-call]
+    settings.load_profile("few" if "not slow" in config.option.markexpr else "many")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    wanted = {
+    wanted: dict[str, Callable[[dict[str, Any]], object]] = {
         "recorded_request": lambda case: case["request"] is not None,
         "recorded_stream": lambda case: "event-stream" in (case["response"]["content_type"] or ""),
         "recorded_reply": lambda case: not isinstance(case["response"]["body"], str),

@@ -402,6 +402,7 @@ class TestProperties:
         assert again == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])
 def test_a_huge_turn_takes_no_time(ids: bool) -> None:
     calls = [call(str(n) if ids else "", f"f{n}") for n in range(30_000)]

@@ -45,10 +45,10 @@ def test_whatever_a_client_calls_a_field_its_name_can_stand_in_a_header(name: st
 def test_many_take_no_time() -> None:
     losses = Losses()
     started = time.process_time()
-    for number in range(100_000):
+    for number in range(20_000):
         losses.drop(f"messages[{number}]", "why")
-    assert time.process_time() - started < 5
-    assert len(losses.found) == 100_000
+    assert time.process_time() - started < 2
+    assert len(losses.found) == 20_000
 
 
 @pytest.mark.parametrize(
