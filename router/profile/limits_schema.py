@@ -7,9 +7,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from router.profile.profile import Adaptive, Breaker, Budget, Limits, Profile, Retry, Timeouts
+from router.profile.profile import Breaker, Budget, Limits, Profile, Retry, Timeouts
 from router.profile.table import Table
 from router.profile.targets import Expansion, Names, read_references
+from router.routing.strategies import AdaptiveSettings
 
 _NANO = 10**9
 _MODES: Final[tuple[Literal["expected", "strict"], ...]] = ("expected", "strict")
@@ -65,7 +66,7 @@ def read_adaptive(table: Table, draft: Profile) -> Profile:
     success, latency, speed = _weights(table, default)
     return replace(
         draft,
-        adaptive=Adaptive(
+        adaptive=AdaptiveSettings(
             success=success,
             latency=latency,
             speed=speed,
@@ -78,7 +79,7 @@ def read_adaptive(table: Table, draft: Profile) -> Profile:
     )
 
 
-def _weights(table: Table, default: Adaptive) -> tuple[float, float, float]:
+def _weights(table: Table, default: AdaptiveSettings) -> tuple[float, float, float]:
     """The three weights; one that is left out counts nothing once another is given."""
     usual = default.success, default.latency, default.speed
     weights = table.table("weights")

@@ -16,6 +16,7 @@ from router.profile.problems import Problem
 from router.providers.credentials import CredentialSpec
 from router.providers.provider import Provider
 from router.routing.rules import RouteTable, Target
+from router.routing.strategies import AdaptiveSettings
 
 Strategy = Literal["first-match", "weighted", "round-robin", "lowest-cost", "adaptive"]
 Sticky = Literal["off", "conversation", "cache"]
@@ -53,20 +54,6 @@ class Breaker:
     ratio: float = 0.5
     window_s: float = 60.0
     cooldown_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Adaptive:
-    """Weights and thresholds of the adaptive strategy."""
-
-    success: float = 0.5
-    latency: float = 0.3
-    speed: float = 0.2
-    min_requests: int = 20
-    explore: float = 0.05
-    half_life_s: float = 1800.0
-    max_first_token_s: float = 10.0
-    min_success: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +131,7 @@ class Profile:
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
-    adaptive: Adaptive = Adaptive()
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     limits: Limits = Limits()
     budget: Budget | None = None
     rule_budgets: Mapping[str, Budget] = field(default_factory=dict)  # by the rule's label
