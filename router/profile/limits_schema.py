@@ -7,7 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from router.profile.profile import Breaker, Budget, Limits, Profile, Retry, Timeouts
+from router.health.breaker import BreakerSettings
+from router.profile.profile import Budget, Limits, Profile, Retry, Timeouts
 from router.profile.table import Table
 from router.profile.targets import Expansion, Names, read_references
 from router.routing.strategies import AdaptiveSettings
@@ -52,7 +53,7 @@ def read_breaker(table: Table, draft: Profile) -> Profile:
     default = draft.breaker
     return replace(
         draft,
-        breaker=Breaker(
+        breaker=BreakerSettings(
             failures=table.whole("failures", default.failures, least=1, most=10_000),
             ratio=table.share("ratio", default.ratio, above=True),
             window_s=table.duration("window", default.window_s),

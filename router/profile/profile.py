@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from router.health.breaker import BreakerSettings
 from router.money.prices import Rates
 from router.profile.problems import Problem
 from router.providers.credentials import CredentialSpec
@@ -44,16 +45,6 @@ class Retry:
     deadline_s: float = 120.0
     on_content_filter: Literal["relay", "next"] = "relay"
     after_timeout: bool = False  # whether a target that timed out (and may have charged) is called again
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """When a target is left alone: ``failures`` at least, making ``ratio`` of the calls within the window."""
-
-    failures: int = 3
-    ratio: float = 0.5
-    window_s: float = 60.0
-    cooldown_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,7 @@ class Profile:
     front: str | None = None  # the helper agents are pointed at instead of the router
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
-    breaker: Breaker = Breaker()
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     limits: Limits = Limits()
     budget: Budget | None = None
