@@ -650,3 +650,16 @@ class TestAskingForUsage:
     def test_the_others_always_tell(self, api: Api) -> None:
         assert CODECS[api].asks_usage(Body.parse(b"{}"))
         assert CODECS[api].with_usage_asked(Body.parse(b"{}")) == {}
+
+
+def test_groups_of_tools_inside_groups_are_told_or_refused_at_whatever_depth() -> None:
+    group = '{"type": "namespace", "name": "n", "tools": ['
+    outcomes = set()
+    for levels in range(1, 500):
+        raw = '{"model": "m", "tools": [' + group * levels + '{"name": "f"}' + "]}" * levels + "]}"
+        try:
+            [tool] = CODECS[R].view(Body.parse(raw.encode())).tools
+            outcomes.add(tool.name == "n__" * levels + "f")
+        except BadRequest as error:
+            outcomes.add(str(error))
+    assert outcomes == {True, "the request body is nested too deeply"}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from router.errors import BadRequest
 from router.wire.body import decode
 from router.wire.openai_responses.agent_messages import KIND as AGENT_MESSAGE
 from router.wire.openai_responses.agent_messages import SEALED_PART, is_sealed, is_task
@@ -101,7 +102,10 @@ class ResponsesView(RequestView):
         for piece in self._added_tools:
             added = decoded(piece.raw, _tools)
             tools += added or ()
-        return tuple(seen for tool in bounded(tools) for seen in tool.seen())
+        try:
+            return tuple(seen for tool in bounded(tools) for seen in tool.seen())
+        except RecursionError:  # groups are walked one inside the other
+            raise BadRequest("the request body is nested too deeply") from None
 
     @cached_property
     def _added_tools(self) -> list[Piece]:
