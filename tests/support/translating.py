@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,13 @@ class Asking:
     url_model: str | None = None
     url_stream: bool = False
 
+    @cached_property
+    def _raw(self) -> bytes:
+        return json.dumps(self.body, ensure_ascii=False).encode()
+
     def view(self) -> RequestView:
         """As the server sees it."""
-        raw = json.dumps(self.body, ensure_ascii=False).encode()
-        return CODECS[self.api].view(Body.parse(raw), url_model=self.url_model, url_stream=self.url_stream)
+        return CODECS[self.api].view(Body.parse(self._raw), url_model=self.url_model, url_stream=self.url_stream)
 
 
 @dataclass(frozen=True)

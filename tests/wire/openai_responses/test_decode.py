@@ -29,6 +29,7 @@ from router.wire.sse import SseDecoder
 from router.wire.tool_table import ToolTable
 from router.wire.usage import Usage
 from tests.support.event_grammar import check_events, parts_of
+from tests.support.recorded import Case, cases
 from tests.wire.openai_responses.saying import (
     NEW,
     RESPONSES,
@@ -465,12 +466,14 @@ def test_whole_replies(reply: Any, events: list[Any]) -> None:
 # --- recorded replies and hostile ones --------------------------------------------------------------------------------
 
 
-def test_every_recorded_stream_is_the_same_events_however_it_is_cut(recorded_stream: dict[str, Any]) -> None:
-    if recorded_stream["api"] != "openai-responses":
-        return
-    sent = recorded_stream["response"]["body"].encode()
+STREAMS = [pytest.param(case, id=case.id) for case in cases() if case.api == "openai-responses" and case.streamed]
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_every_recorded_stream_is_the_same_events_however_it_is_cut(case: Case) -> None:
+    sent = case.reply
     events = decode(sent, NEW)
-    failed = "mid-stream-error" in recorded_stream["kinds"]
+    failed = "mid-stream-error" in case.raw["kinds"]
     check_events(events, ended=True)
     assert isinstance(events[-1], StreamFailed if failed else MessageEnd)
     assert decode_cut(sent, range(1, len(sent)), NEW) == events
@@ -478,17 +481,16 @@ def test_every_recorded_stream_is_the_same_events_however_it_is_cut(recorded_str
         assert decode_cut(sent, some_cuts(sent, seed), NEW) == events
 
 
-def test_every_recorded_stream_says_what_its_end_repeats(recorded_stream: dict[str, Any]) -> None:
-    if recorded_stream["api"] != "openai-responses" or "mid-stream-error" in recorded_stream["kinds"]:
-        return
-    sent = recorded_stream["response"]["body"].encode()
-    events = [json.loads(event.data) for event in SseDecoder().feed(sent) if event.data.startswith(b"{")]
-    [end] = [event for event in events if event["type"] in ("response.completed", "response.incomplete")]
-    if not end["response"]["output"]:
-        return
-    whole = decode_whole(end["response"], NEW)
-    assert parts_of(whole) == parts_of(decode(sent, NEW))
-    assert whole[-1] == decode(sent, NEW)[-1]
+@pytest.mark.parametrize("case", STREAMS)
+def test_every_recorded_stream_says_what_its_end_repeats(case: Case) -> None:
+    events = [json.loads(event.data) for event in SseDecoder().feed(case.reply) if event.data.startswith(b"{")]
+    ends = [event["response"] for event in events if event["type"] in ("response.completed", "response.incomplete")]
+    assert len(ends) == (0 if "mid-stream-error" in case.raw["kinds"] else 1)
+    for response in ends:
+        if response["output"]:
+            whole, streamed = decode_whole(response, NEW), decode(case.reply, NEW)
+            assert parts_of(whole) == parts_of(streamed)
+            assert whole[-1] == streamed[-1]
 
 
 json_values = st.recursive(
