@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.support.event_grammar import check_events, parts_of
 from tests.support.recorded import Case, cases
 from tests.support.translating import (
     APIS,
+    MAIN,
     TARGETS,
     A,
     Asking,
@@ -118,16 +119,28 @@ def refused_fields(asking: Asking, target: Target) -> str:
     return ", ".join(dict.fromkeys(loss.field for loss in refused))
 
 
+Targets = Mapping[str, Target]
+KINDS_OF_TARGETS = [
+    pytest.param({target.name: target for target in MAIN.values()}, id="particular targets"),
+    pytest.param(
+        {name: target for name, target in TARGETS.items() if target not in MAIN.values()},
+        id="the others",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize("targets", KINDS_OF_TARGETS)
 @pytest.mark.parametrize("asking", [pytest.param(asking, id=asking.id) for asking in ASKED])
 class TestRequests:
-    def test_it_reaches_every_target_or_is_refused_by_the_field(self, asking: Asking) -> None:
-        found = {name: refused_fields(asking, target) for name, target in _others(asking)}
+    def test_it_reaches_every_target_or_is_refused_by_the_field(self, asking: Asking, targets: Targets) -> None:
+        found = {name: refused_fields(asking, target) for name, target in _foreign(asking, targets)}
         expected = REFUSED.get(asking.id, {})
         everywhere = expected.get("everywhere", "")
         assert found == {name: expected.get(name, everywhere) for name in found}
 
-    def test_what_reaches_a_target_is_what_it_takes(self, asking: Asking) -> None:
-        for name, target in _others(asking):
+    def test_what_reaches_a_target_is_what_it_takes(self, asking: Asking, targets: Targets) -> None:
+        for name, target in _foreign(asking, targets):
             try:
                 done = translation(asking, target, lossy=True)
             except BadRequest:
@@ -139,17 +152,17 @@ class TestRequests:
             except AssertionError as refusal:
                 pytest.fail(f"{name} refuses it: {refusal}")
 
-    def test_the_same_request_is_the_same_bytes(self, asking: Asking) -> None:
-        for name, target in _others(asking):
+    def test_the_same_request_is_the_same_bytes(self, asking: Asking, targets: Targets) -> None:
+        for name, target in _foreign(asking, targets):
             first, second = (translation(asking, target, lossy=True) for _ in range(2))
             assert first.body == second.body, name
             assert first.losses == second.losses, name
 
-    def test_no_word_of_it_is_lost_in_silence(self, asking: Asking) -> None:
+    def test_no_word_of_it_is_lost_in_silence(self, asking: Asking, targets: Targets) -> None:
         """Texts, calls and results of the conversation, as the target's own view reads them."""
         conversation = CODECS[asking.api].parse(asking.view(), Losses())
         wanted = set(_words(conversation))
-        for name, target in _others(asking):
+        for name, target in _foreign(asking, targets):
             done = translation(asking, target, lossy=True)
             if any(loss.refused for loss in done.losses):
                 continue
@@ -163,8 +176,8 @@ class TestRequests:
             assert view.stream == conversation.stream or target.api == G
 
 
-def _others(asking: Asking) -> list[tuple[str, Target]]:
-    return [(name, target) for name, target in TARGETS.items() if target.api != asking.api]
+def _foreign(asking: Asking, targets: Targets) -> list[tuple[str, Target]]:
+    return [(name, target) for name, target in targets.items() if target.api != asking.api]
 
 
 def _words(conversation: Any) -> Iterable[str]:
