@@ -8,6 +8,7 @@ on some beside calls, a blank stands for what another model never told. Every ot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -39,12 +40,28 @@ def without_foreign(body: Body, traits: Traits) -> dict[str, bytes]:
         marks.append(b'"tool_calls"')
     if not any(mark in raw for mark in marks):
         return {}
-    changed = raw
-    for message in decoded(raw, _lists) or ():
-        text = bytes(message)
-        if any(mark in text for mark in marks) and (cleaned := _cleaned(text, traits, demanded)) != text:
-            changed = changed.replace(text, cleaned)
+
+    def cleaned(message: bytes) -> bytes:
+        if not any(mark in message for mark in marks):
+            return message
+        try:
+            return _cleaned(Body.parse(message), traits, demanded)
+        except BadRequest:  # the provider is to judge it
+            return message
+
+    changed = _each(raw, cleaned)
     return {} if changed == raw else {"messages": changed}
+
+
+def _each(raw: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A list with its elements changed, and what is between them as it is."""
+    pieces: list[bytes] = []
+    cursor = 0
+    for element in map(bytes, decoded(raw, _lists) or ()):
+        start = raw.index(element, cursor)
+        pieces += raw[cursor:start], change(element)
+        cursor = start + len(element)
+    return b"".join([*pieces, raw[cursor:]])
 
 
 def _demanded(traits: Traits) -> str | None:
@@ -53,11 +70,7 @@ def _demanded(traits: Traits) -> str | None:
     return place if place in ("reasoning_content", "reasoning") else None
 
 
-def _cleaned(message: bytes, traits: Traits, demanded: str | None) -> bytes:
-    try:
-        fields = Body.parse(message)
-    except BadRequest:  # the provider is to judge it
-        return message
+def _cleaned(fields: Body, traits: Traits, demanded: str | None) -> bytes:
     changes: dict[str, bytes] = {}
     dropped = {name for name in traits.refused_reasoning if name in fields}
     if demanded is not None and fields.get("tool_calls") and not fields.get(demanded):
@@ -70,11 +83,7 @@ def _cleaned(message: bytes, traits: Traits, demanded: str | None) -> bytes:
             dropped.add("reasoning_details")
     calls = fields.raw_field("tool_calls")
     if calls is not None and _TAG in calls:
-        changed = calls
-        for call in decoded(calls, _lists) or ():
-            if _TAG in (text := bytes(call)):
-                changed = changed.replace(text, _signed(text, traits))
-        changes["tool_calls"] = changed
+        changes["tool_calls"] = _each(calls, lambda call: _signed(call, traits) if _TAG in call else call)
     return fields.with_fields(changes, dropped)
 
 

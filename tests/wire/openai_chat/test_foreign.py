@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -137,3 +138,21 @@ def test_odd_messages_are_the_providers_to_judge(messages: str) -> None:
     body = Body.parse(f'{{"messages":{messages}}}'.encode())
     fields = CHAT.without_foreign(body, target())
     assert json.loads(fields.get("messages", messages.encode())) is not None
+
+
+def test_a_number_that_nobody_can_read_is_the_providers_to_judge() -> None:
+    body = Body.parse(b'{"messages":[{"role":"assistant","tool_calls":[{"index":1e400}]}]}')
+    assert CHAT.without_foreign(body, target(reasoning_replay="required")) == {}
+
+
+def test_a_long_conversation_is_gone_through_once() -> None:
+    """Time rises with the length, not with its square."""
+
+    def seconds(messages: int) -> float:
+        raw = json.dumps({"messages": [said(content=str(at), reasoning_details=[OURS]) for at in range(messages)]})
+        body = Body.parse(raw.encode())
+        started = time.process_time()
+        assert json.loads(CHAT.without_foreign(body, target())["messages"])[-1] == said(content=str(messages - 1))
+        return time.process_time() - started
+
+    assert seconds(8000) < 30 * max(seconds(800), 0.01)
