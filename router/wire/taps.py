@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ from router.wire.sse import SseDecoder, SseEvent
 from router.wire.usage import Usage, merge
 
 T = TypeVar("T")
+
+LONGEST_USAGE: Final = 1 << 14
+"""Characters of a usage object that is still completed; real ones have some hundred."""
 
 _first_value = json.JSONDecoder(strict=False).raw_decode
 
@@ -167,8 +170,8 @@ class EventTap(ABC):
         if report is None:
             return False
         text = bytes(raw).decode(errors="replace")
-        if keep and self._facts.usage_raw:
-            text = _completed(self._facts.usage_raw, raw)
+        if keep and 0 < len(self._facts.usage_raw or "") < LONGEST_USAGE:
+            text = _completed(self._facts.usage_raw or "", raw)
         self._facts = replace(self._facts, usage=merge(self._facts.usage, read(report)), usage_raw=text)
         return True
 
