@@ -23,6 +23,8 @@ SPEED_OF_HALF: Final = 50.0
 """Tokens a second that the adaptive score counts half: about as fast as one can follow."""
 LATENCY_OF_HALF: Final = 0.2
 """The share of ``max-first-token`` that the adaptive score counts half."""
+HOME: Final = 0.1
+"""How much better another target must score before a conversation leaves its prompt cache for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,14 @@ class Ordered(NamedTuple, Generic[T_co]):
 class Draw(NamedTuple):
     """What an order may depend on besides the options.
 
-    ``conversation`` is the conversation's key, if the request belongs to one; ``chance`` gives 0 <= x < 1, and a value
-    close to 1 never explores; ``turn`` counts the requests that this choice was made for.
+    ``chance`` gives 0 <= x < 1, and a value close to 1 never explores; ``conversation`` is the conversation's key, if
+    the request belongs to one; ``home`` is the key of the option that holds it in its prompt cache, if one does;
+    ``turn`` counts the requests that this choice was made for.
     """
 
     chance: Callable[[], float]
     conversation: str | None = None
+    home: str | None = None
     turn: int = 0
     adaptive: AdaptiveSettings = AdaptiveSettings()
 
@@ -156,7 +160,9 @@ def _adaptive(options: Sequence[Option[object]], draw: Draw) -> list[_Place]:
     """The best score first, then those without enough data, then those beyond a threshold.
 
     One draw decides whether another goes first. An option without enough data has its fair share of the requests until
-    it has; of the rest the share ``explore`` goes to any but the best, so that a bad record can be mended.
+    it has; of the rest the share ``explore`` goes to any but the best, so that a bad record can be mended. Nothing is
+    tried with a conversation that is at home somewhere: to move it costs its prompt cache, in money and in waiting. It
+    stays, unless its home is beyond a threshold or scores less than another by ``HOME``.
     """
     settings = draw.adaptive
     judged: list[_Place] = []
@@ -164,6 +170,7 @@ def _adaptive(options: Sequence[Option[object]], draw: Draw) -> list[_Place]:
     untried: list[_Place] = []
     scores: dict[int, float] = {}
     scale = _Scale(options, settings)
+    home = next((index for index, option in enumerate(options) if option.key == draw.home), None)
     for index, option in enumerate(options):
         seen = option.seen
         if seen is None or seen.requests < settings.min_requests:
@@ -171,34 +178,42 @@ def _adaptive(options: Sequence[Option[object]], draw: Draw) -> list[_Place]:
             untried.append(_Place(index, f"not judged yet: {count} of {settings.min_requests} requests seen"))
             continue
         scores[index], line = scale.score(seen)
-        fault = _fault(seen, settings)
-        if fault:
+        if fault := _fault(seen, settings):
             beyond.append(_Place(index, f"late, {fault}: {line}"))
+        elif index == home:
+            scores[index] += HOME
+            judged.append(_Place(index, f"{line}; {HOME:g} more, as the conversation is in its cache"))
         else:
             judged.append(_Place(index, line))
     for places in (judged, beyond):
         places.sort(key=lambda place: -scores[place.number])
     places = [*judged, *untried, *beyond]
-    if len(places) > 1:
-        _explore(places, untried, draw.chance(), settings.explore)
-    return places
+    stays = next((place for place in (*judged, *untried) if place.number == home), None)
+    if stays is None:
+        return _explored(places, untried, draw, settings.explore)
+    return _led_by(stays, "the conversation is in its cache", places) if stays in untried else places
 
 
-def _explore(places: list[_Place], untried: list[_Place], luck: float, share: float) -> None:
-    """Move one that isn't the best to the front, if luck says so: first come the shares of those not judged yet, then,
-    of what is left, the share of exploring."""
+def _explored(places: list[_Place], untried: list[_Place], draw: Draw, share: float) -> list[_Place]:
+    """Another than the best in front, if luck says so: first come the shares of those not judged yet, then, of what is
+    left, the share of exploring."""
+    if len(places) < 2:
+        return places
+    luck = draw.chance()
     number = int(luck * len(places))
     if number < len(untried):
-        chosen, note = untried[number], "its turn"
-    else:
-        tried = len(untried) / len(places)
-        luck = (luck - tried) / (1.0 - tried)
-        if luck >= share:
-            return
-        others = places[1:]
-        chosen, note = others[int(luck / share * len(others))], "explored"
-    places.remove(chosen)
-    places.insert(0, _Place(chosen.number, f"{note}: {chosen.why}"))
+        return _led_by(untried[number], "its turn", places)
+    tried = len(untried) / len(places)
+    luck = (luck - tried) / (1.0 - tried)
+    if luck >= share:
+        return places
+    others = places[1:]
+    return _led_by(others[int(luck / share * len(others))], "explored", places)
+
+
+def _led_by(first: _Place, note: str, places: list[_Place]) -> list[_Place]:
+    others = [place for place in places if place is not first]
+    return [_Place(first.number, f"{note}: {first.why}"), *others]
 
 
 class _Scale:

@@ -82,6 +82,7 @@ DRAWS = st.builds(
     lambda value, *rest: Draw(lucky(value), *rest),
     st.floats(0, 1, exclude_max=True),
     st.none() | st.text(max_size=5),
+    st.none() | st.text(max_size=3),
     st.integers(0, 10**9),
     st.builds(
         AdaptiveSettings,
@@ -336,6 +337,38 @@ def test_the_share_of_exploring_may_be_nothing_or_all() -> None:
     given = options(a=Record(), b=Record(success=0.9))
     assert explored(given, AdaptiveSettings(explore=0)) == {"a": 1.0}
     assert explored(given, AdaptiveSettings(explore=1)) == {"b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        pytest.param({"a": Record(), "home": Record(success=0.81)}, "home a", id="it stays for a little less"),
+        pytest.param({"a": Record(), "home": Record(first_token_s=9)}, "a home", id="it leaves for much more"),
+        pytest.param({"a": Record(success=0.81), "home": Record(success=0.79)}, "a home", id="or beyond a threshold"),
+        pytest.param({"a": Record(), "home": Record(3)}, "home a", id="it stays where nothing is judged yet"),
+        pytest.param({"a": None, "home": Record(success=0.81)}, "home a", id="and tries nothing"),
+        pytest.param({"a": Record(), "b": Record(success=0.8)}, "a b", id="its home may have been dropped"),
+    ],
+)
+def test_a_conversation_stays_where_its_prompt_cache_is(records: dict[str, Record | None], expected: str) -> None:
+    assert items("adaptive", options(**records), home="p/home") == expected
+
+
+def test_nothing_is_tried_with_a_conversation_that_is_at_home() -> None:
+    given = options(home=Record(), new=None, b=Record(success=0.9))
+    assert {items("adaptive", given, home="p/home", chance=lucky(luck / 100)) for luck in range(100)} == {"home b new"}
+    elsewhere = {items("adaptive", given, home="p/gone", chance=lucky(luck / 100)) for luck in range(100)}
+    assert len(elsewhere) > 1
+
+
+def test_adaptive_says_that_a_conversation_stays() -> None:
+    assert order("adaptive", options(a=Record()), Draw(CALM, home="p/a")).why == (
+        "score 0.80 = success 1.00 x 0.5 + first token 0.67 (1 s) x 0.3 + speed 0.50 (50/s) x 0.2;"
+        " 0.1 more, as the conversation is in its cache",
+    )
+    assert order("adaptive", options(a=None), Draw(CALM, home="p/a")).why == (
+        "the conversation is in its cache: not judged yet: 0 of 20 requests seen",
+    )
 
 
 def test_adaptive_explains_each_place() -> None:
