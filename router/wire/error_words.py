@@ -92,7 +92,7 @@ def words_for(status: int | None, code: str) -> ErrorWords:
     return words if words.openai_code or not code else words._replace(openai_code=code)
 
 
-_COUNTS: Final = re.compile(r"\d[\d,]{3,}")
+_COUNTS: Final = re.compile(r"(?<!\d)\d[\d,]{3,14}(?!\d)", re.ASCII)
 
 
 def too_long(message: str) -> str:

@@ -144,6 +144,9 @@ def test_sealed_reasoning_goes_and_what_could_be_read_stays() -> None:
             id="Anthropic's own words stay",
         ),
         pytest.param("context length exceeded", "prompt is too long: context length exceeded", id="no counts"),
+        pytest.param(
+            "9" * 5000 + " > 200,000", "prompt is too long: " + "9" * 5000 + " > 200,000", id="more digits than Python reads"
+        ),
     ],
 )  # fmt: skip
 def test_agents_hear_the_words_by_which_they_compact(message: str, told: str) -> None:
