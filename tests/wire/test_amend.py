@@ -145,7 +145,7 @@ def test_sealed_reasoning_goes_and_what_could_be_read_stays() -> None:
         ),
         pytest.param("context length exceeded", "prompt is too long: context length exceeded", id="no counts"),
         pytest.param(
-            "9" * 5000 + " > 200,000", "prompt is too long: " + "9" * 5000 + " > 200,000", id="more digits than Python reads"
+            f"{'9' * 5000} > 200,000", f"prompt is too long: {'9' * 5000} > 200,000", id="more digits than Python reads"
         ),
     ],
 )  # fmt: skip
