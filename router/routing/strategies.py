@@ -269,7 +269,8 @@ def _mean(values: list[float]) -> float:
 
 def _uniform(luck: str, key: str) -> float:
     """0 < u < 1, evenly, the same for the same texts in every process."""
-    digest = hashlib.blake2b(f"{luck}\0{key}".encode(), digest_size=8).digest()
+    # A conversation's key may come from a header, whose bytes needn't be UTF-8.
+    digest = hashlib.blake2b(f"{luck}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (int.from_bytes(digest) + 0.5) / 2**64
 
 

@@ -173,6 +173,10 @@ def test_a_conversation_stays_whatever_chance_says_and_the_order_of_the_file_doe
     assert set(one) == {items("weighted", options(c=1, a=2, b=1), conversation="x")}
 
 
+def test_a_conversation_may_have_any_name() -> None:
+    assert items("weighted", options(a=1), conversation=b"\xff\0".decode("utf-8", "surrogateescape")) == "a"
+
+
 def test_a_changed_weight_moves_only_as_many_conversations_as_it_must() -> None:
     """From 1:1:1:1 to 2:1:1:1 the first's share grows from 25 % to 40 %."""
     before, after = firsts(options(a=1, b=1, c=1, d=1)), firsts(options(a=2, b=1, c=1, d=1))
