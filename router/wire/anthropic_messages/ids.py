@@ -21,7 +21,7 @@ def legal_id(call_id: str) -> str:
     """The id as Messages takes it, unchanged wherever possible."""
     if _LEGAL.fullmatch(call_id):
         return call_id
-    coded = base64.urlsafe_b64encode(call_id.encode("utf-8", "surrogatepass"))
+    coded = base64.urlsafe_b64encode(call_id.encode())
     return _PREFIX + coded.decode().rstrip("=")
 
 
@@ -31,6 +31,6 @@ def original_id(call_id: str) -> str:
         return call_id
     coded = call_id[len(_PREFIX) :]
     try:
-        return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode("utf-8", "surrogatepass")
+        return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return call_id

@@ -89,6 +89,17 @@ def test_a_legal_id_stays() -> None:
     assert body["messages"][1]["content"][0]["id"] == "call_1-X"
 
 
+@pytest.mark.parametrize("made_up", ["toolu_rtr1_7aCA", "toolu_rtr1_8", "toolu_rtr1_ü"])
+def test_an_id_that_only_looks_like_one_of_ours_stays(made_up: str) -> None:
+    """The first one would be half a character, which no JSON can hold."""
+    asked = [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": made_up, "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": made_up}]},
+    ]
+    first, second = parse({"model": "m", "max_tokens": 1, "messages": asked})[0].turns
+    assert (first.parts, second.parts) == ((ToolCall(made_up, "f", "{}"),), (ToolResult(made_up),))
+
+
 def test_calls_that_share_an_id_get_ids_of_their_own() -> None:
     turn = assistant(ToolCall("t", "f", "{}")), user(ToolResult("t", (Text("r"),)))
     body, _ = render(conversation(user(Text("a")), *turn, *turn))
