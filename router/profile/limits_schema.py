@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from router.health.breaker import BreakerSettings
-from router.profile.profile import Budget, Limits, Profile, Retry, Timeouts
+from router.health.retry import RetrySettings
+from router.profile.profile import Budget, Limits, Profile, Timeouts
 from router.profile.table import Table
 from router.profile.targets import Expansion, Names, read_references
 from router.routing.strategies import AdaptiveSettings
@@ -23,7 +24,7 @@ def read_retry(table: Table, draft: Profile) -> Profile:
     default = draft.retry
     return replace(
         draft,
-        retry=Retry(
+        retry=RetrySettings(
             attempts=table.whole("attempts", default.attempts, least=1, most=20),
             total=table.whole("total", default.total, least=1, most=100),
             backoff_s=table.duration("backoff", default.backoff_s, zero=True),

@@ -12,6 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from router.health.breaker import BreakerSettings
+from router.health.retry import RetrySettings
 from router.money.prices import Rates
 from router.profile.problems import Problem
 from router.providers.credentials import CredentialSpec
@@ -32,19 +33,6 @@ class Timeouts:
     first_event_last: float = 300.0
     whole: float = 600.0
     idle: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often and how long to try again before an answer has begun; ``attempts`` per candidate, ``total`` in all."""
-
-    attempts: int = 2
-    total: int = 3
-    backoff_s: float = 0.25
-    max_delay_s: float = 10.0
-    deadline_s: float = 120.0
-    on_content_filter: Literal["relay", "next"] = "relay"
-    after_timeout: bool = False  # whether a target that timed out (and may have charged) is called again
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +108,7 @@ class Profile:
     openrouter: Mapping[str, object] = field(default_factory=dict)  # how its `models` list is built
     front: str | None = None  # the helper agents are pointed at instead of the router
     timeouts: Timeouts = Timeouts()
-    retry: Retry = Retry()
+    retry: RetrySettings = field(default_factory=RetrySettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     limits: Limits = Limits()
