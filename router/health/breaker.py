@@ -99,7 +99,7 @@ class SavedBreaker(NamedTuple):
     model: str
     key_name: str
     retry_at_ms: int
-    left_ms: int  # of the cooldown, when it was saved
+    left_ms: int  # of the cooldown, when it was saved; below 0 where it was over
     doublings: int
     failed_at_ms: int
 
@@ -107,20 +107,19 @@ class SavedBreaker(NamedTuple):
 class _Window:
     """The calls of the last ``window_s``, to a hundredth of it: calls so close together are forgotten together."""
 
-    __slots__ = ("_newest_ends", "_slices", "calls", "failures")
+    __slots__ = ("_slices", "calls", "failures")
 
     def __init__(self) -> None:
         self._slices: deque[list[float]] = deque()  # [time of the first call, calls, failures]
-        self._newest_ends = -math.inf
         self.calls = 0
         self.failures = 0.0
 
     def add(self, now: float, weight: float, window_s: float) -> None:
-        if now >= self._newest_ends:
+        slices = self._slices
+        if not slices or now >= slices[-1][0] + window_s / _SLICES:
             self.expire(now, window_s)
-            self._slices.append([now, 0, 0.0])
-            self._newest_ends = now + window_s / _SLICES
-        newest = self._slices[-1]
+            slices.append([now, 0, 0.0])
+        newest = slices[-1]
         newest[1] += 1
         newest[2] += weight
         self.calls += 1
@@ -132,8 +131,6 @@ class _Window:
             _, calls, failures = slices.popleft()
             self.calls -= int(calls)
             self.failures -= failures
-        if not slices:
-            self._newest_ends = -math.inf
 
 
 @dataclass(slots=True)
@@ -332,7 +329,7 @@ class Breakers:
             SavedBreaker(
                 *key,
                 retry_at_ms=wall_ms + round((breaker.retry_at - now) * 1000),
-                left_ms=max(0, round((breaker.retry_at - now) * 1000)),
+                left_ms=round((breaker.retry_at - now) * 1000),
                 doublings=breaker.doublings,
                 failed_at_ms=wall_ms + round((breaker.failed_at - now) * 1000),
             )
@@ -353,12 +350,12 @@ class Breakers:
             if key in self._breakers or since_ms >= FORGOTTEN_AFTER_S * 1000:
                 continue
             longest_s = max(self._cooldown_s(MAX_DOUBLINGS), MAX_WAIT_S)
-            left_s = max(0.0, min(-since_ms / 1000, row.left_ms / 1000, longest_s))
+            left_s = min(-since_ms / 1000, row.left_ms / 1000, longest_s)
             breaker = self._add(key, now)
             self._openings += 1
             breaker.opening = self._openings
             breaker.retry_at = now + left_s
-            breaker.doublings = min(max(row.doublings, 0), MAX_DOUBLINGS)
+            breaker.doublings = min(row.doublings, MAX_DOUBLINGS)
             breaker.failed_at = now - max(0, wall_ms - row.failed_at_ms) / 1000
             count += 1
         return count
