@@ -1,0 +1,1 @@
+"""Hostile clients and providers: what they send, and what must hold whatever that is."""
