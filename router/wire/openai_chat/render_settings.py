@@ -52,13 +52,12 @@ def rendered_settings(settings: Settings, traits: Traits, losses: Losses, *, mar
         limit = settings.max_tokens
         fields[traits.max_tokens_field] = limit if traits.max_output is None else min(limit, traits.max_output)
     fields |= _sampling(settings, traits, losses)
-    for name in ("seed", "presence_penalty", "frequency_penalty"):
-        if (value := getattr(settings, name)) is not None:
-            fields[name] = value
+    if settings.seed is not None:
+        fields["seed"] = settings.seed
     if settings.stop:
         fields |= _stop(settings.stop, traits, losses)
     if settings.output is not None:
-        fields["response_format"] = response_format(settings.output, traits)
+        fields["response_format"] = response_format(settings.output, traits, losses)
     return fields | _service(settings, traits, losses) | _caching(settings, traits, losses, marked)
 
 
@@ -74,6 +73,12 @@ def _sampling(settings: Settings, traits: Traits, losses: Losses) -> dict[str, A
             losses.drop(name, "this model takes one sampling parameter")
         else:
             fields[name] = value
+    for name in ("presence_penalty", "frequency_penalty"):
+        value = getattr(settings, name)
+        if value is not None and traits.sampling == "refused":
+            losses.drop(name, "this model takes no sampling parameters")
+        elif value is not None:
+            fields[name] = value
     if settings.top_k is not None:
         losses.drop("top_k", "Chat has no such parameter")
     return fields
@@ -88,7 +93,7 @@ def _stop(sequences: tuple[str, ...], traits: Traits, losses: Losses) -> dict[st
     return {"stop": list(sequences[:MAX_STOPS])}
 
 
-def response_format(output: OutputFormat, traits: Traits) -> dict[str, Any]:
+def response_format(output: OutputFormat, traits: Traits, losses: Losses) -> dict[str, Any]:
     """Structured output. Where the client's format always holds to the schema, this says so, too, if the schema is one
     that OpenAI can hold to."""
     if output.schema is None or "response_format.json_schema" in traits.refused_fields:
@@ -96,9 +101,10 @@ def response_format(output: OutputFormat, traits: Traits) -> dict[str, Any]:
     schema = {name: value for name, value in output.schema.items() if name != "$schema"}
     described = {} if output.description is None else {"description": output.description}
     shown: dict[str, Any] = {"name": legal(output.name or "output", None, 64), **described, "schema": schema}
-    strict = _closed(schema) if output.strict is None else output.strict
-    if strict and traits.strict_schemas != "no":
+    if output.strict is not False and traits.strict_schemas != "no" and _closed(schema):
         shown["strict"] = True
+    elif output.strict:
+        losses.drop("output", "the schema can't be enforced here")
     return {"type": "json_schema", "json_schema": shown}
 
 

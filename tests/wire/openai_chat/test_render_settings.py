@@ -66,6 +66,13 @@ def test_a_setting_is_said(asked: dict[str, Any], flags: dict[str, Any], expecte
             {"temperature": 1, "top_p": 1}, {"sampling": "one"}, {"temperature": 1}, ["top_p"], id="two of it"
         ),
         pytest.param({"top_p": 1}, {"sampling": "one"}, {"top_p": 1}, [], id="one of it"),
+        pytest.param(
+            {"seed": 1, "presence_penalty": 0.1, "frequency_penalty": 0.2},
+            {"sampling": "refused"},
+            {"seed": 1},
+            ["presence_penalty", "frequency_penalty"],
+            id="penalties",
+        ),
         pytest.param({"top_k": 5}, {}, {}, ["top_k"], id="top_k"),
         pytest.param({"stop": tuple("ABCDE")}, {}, {"stop": list("ABCD")}, ["stop"], id="the fifth stop sequence"),
         pytest.param({"stop": ("A",)}, {"stops": False}, {}, ["stop"], id="stop sequences"),
@@ -141,6 +148,18 @@ def test_a_schema_for_the_answer(output: OutputFormat, flags: dict[str, Any], ex
     shown = fields(flags=flags, output=output)["response_format"]["json_schema"]
     assert shown["name"].startswith(expected["name"])
     assert shown | {"name": expected["name"]} == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "flags"), [(HALF, {}), (OPEN, {}), (CLOSED, {"strict_schemas": "no"})], ids=["half", "open", "unknown"]
+)
+def test_strictness_that_the_target_would_refuse_is_dropped(schema: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Anthropic's clients always ask for it, and leave fields out of ``required``."""
+    losses = Losses()
+    shown = fields(losses=losses, flags=flags, output=OutputFormat(schema, strict=True))["response_format"]
+    assert "strict" not in shown["json_schema"]
+    assert [loss.field for loss in losses.found] == ["output"]
+    assert losses.refused == []
 
 
 def test_any_json_is_also_asked_for_in_words_unless_the_client_did() -> None:
