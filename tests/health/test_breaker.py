@@ -13,6 +13,7 @@ from router.health.breaker import (
     FAILURE,
     FORGOTTEN_AFTER_S,
     LIMIT,
+    MAX_DOUBLINGS,
     MAX_WAIT_S,
     PROBE_LEASE_S,
     SOFT_FAILURE,
@@ -297,6 +298,7 @@ def test_a_call_from_before_it_closed_belongs_to_the_forgotten_window() -> None:
     first, hanging = begun(breakers, 0.0), begun(breakers, 0.0)
     breakers.record(first, 1.0, FAILURE)
     breakers.record(begun(breakers, 31.0), 32.0, SUCCESS)
+    assert breakers.rows(33.0) == [BreakerRow(KEY, "closed", 0.0, 0, 1.0, None)]
     assert breakers.record(hanging, 60.0, FAILURE) is None
     assert breakers.state(KEY, 60.0) == "closed"
 
@@ -492,6 +494,13 @@ def test_the_order_of_failures_outlives_a_restart() -> None:
     assert again.least_recently_failed([KEY, OTHER], 1.0) == OTHER
 
 
+def test_no_failure_is_restored_into_the_future() -> None:
+    breakers = opened()
+    breakers.restored([SavedBreaker(*OTHER, WALL_MS, 30_000, 0, WALL_MS)], 0.0, WALL_MS - YEAR_MS)
+    breakers.record(begun(breakers, 1.0, forced=True), 1.0, FAILURE)
+    assert breakers.least_recently_failed([KEY, OTHER], 2.0) == OTHER
+
+
 def test_only_what_is_not_closed_is_saved_and_as_plain_values() -> None:
     breakers = opened()
     breakers.record(begun(breakers, 1.0, OTHER), 1.0, SUCCESS)
@@ -512,7 +521,7 @@ def test_no_saved_row_keeps_a_breaker_open_for_longer_than_a_breaker_may() -> No
     row = SavedBreaker(*KEY, WALL_MS + YEAR_MS, YEAR_MS, 40, WALL_MS)
     breakers = Breakers(ONE)
     breakers.restored([row], 0.0, WALL_MS)
-    assert breakers.retry_at(KEY, 0.0) == MAX_WAIT_S
+    assert breakers.saved(0.0, WALL_MS)[0][3:6] == (WALL_MS + 3_600_000, 3_600_000, MAX_DOUBLINGS)
     assert breakers.record(begun(breakers, 3600.0), 3600.0, FAILURE) == Change(KEY, "half-open", "open", 3840.0)
 
 
