@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 from trials.refusals import BYPASS, refusals
-from trials.script import SEAL, THINKING, Script
+from trials.script import SEALS, THINKING, Script
 from trials.trial import ledger_problems
 
 from router.server.demo import DemoProvider
+from router.wire.gemini.signature import MARK
 from router.wire.request import Api
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +31,11 @@ Body = dict[str, Any]
 def messages(second: bool = False) -> Body:
     turns: list[Body] = [{"role": "user", "content": ASKED}]
     if second:
-        thinking = {"type": "thinking", "thinking": THINKING, "signature": SEAL}
+        thinking = {
+            "type": "thinking",
+            "thinking": THINKING["anthropic-messages"],
+            "signature": SEALS["anthropic-messages"],
+        }
         call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": ARGUMENTS}
         turns.append({"role": "assistant", "content": [thinking, call]})
         turns.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": FOUND}]})
@@ -48,7 +53,9 @@ def chat(second: bool = False) -> Body:
     if second:
         function = {"name": "read_file", "arguments": json.dumps(ARGUMENTS)}
         call = {"id": "call_1", "type": "function", "function": function}
-        turns.append({"role": "assistant", "content": None, "reasoning_content": THINKING, "tool_calls": [call]})
+        turns.append(
+            {"role": "assistant", "content": None, "reasoning_content": THINKING["openai-chat"], "tool_calls": [call]}
+        )
         turns.append({"role": "tool", "tool_call_id": "call_1", "content": FOUND})
     tool = {"type": "function", "function": {"name": "read_file", "parameters": SCHEMA}}
     return {"model": "kimi-k2-thinking", "tools": [tool], "messages": turns}
@@ -57,7 +64,7 @@ def chat(second: bool = False) -> Body:
 def responses(second: bool = False) -> Body:
     items: list[Body] = [{"role": "user", "content": ASKED}]
     if second:
-        items.append({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEAL})
+        items.append({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEALS["openai-responses"]})
         call = {"call_id": "call_1", "name": "exec_command", "arguments": json.dumps({"cmd": f"cat {FILE}"})}
         items.append({"type": "function_call", **call})
         items.append({"type": "function_call_output", "call_id": "call_1", "output": FOUND})
@@ -69,7 +76,7 @@ def responses(second: bool = False) -> Body:
 def gemini(second: bool = False) -> Body:
     turns: list[Body] = [{"role": "user", "parts": [{"text": ASKED}]}]
     if second:
-        call = {"functionCall": {"name": "read_file", "args": ARGUMENTS}, "thoughtSignature": SEAL}
+        call = {"functionCall": {"name": "read_file", "args": ARGUMENTS}, "thoughtSignature": SEALS["gemini"]}
         turns.append({"role": "model", "parts": [call]})
         response = {"name": "read_file", "response": {"output": FOUND}}
         turns.append({"role": "user", "parts": [{"functionResponse": response}]})
@@ -104,7 +111,7 @@ async def sent(script: Script, path: str, bodies: list[Body]) -> list[str]:
 async def test_files_are_read_by_the_offered_tool_and_the_word_said(
     api: Api, path: str, body: Callable[[bool], Body]
 ) -> None:
-    script = Script(FILE, api, judged=True)
+    script = Script(FILE, own=None)
     further = json.loads(json.dumps(body(True)).replace("The secret word is abc123", "The notes continue in /more.txt"))
     replies = await sent(script, path, [body(False), further, body(True)])
     assert FILE in replies[0]
@@ -114,8 +121,22 @@ async def test_files_are_read_by_the_offered_tool_and_the_word_said(
     assert script.problems == []
 
 
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        pytest.param("rtr1.abc", "what the router sealed for itself", id="what the router sealed"),
+        pytest.param(MARK + "x", "what the router sealed for itself", id="what it sealed for Gemini's clients"),
+        pytest.param(SEALS["gemini"], "reasoning sealed by gemini", id="what another provider sealed"),
+    ],
+)
+async def test_what_others_left_in_a_request_is_seen_even_in_the_agents_own_format(left: str, told: str) -> None:
+    script = Script(FILE, own="openai-chat")
+    await sent(script, "/v1/chat/completions", [{**chat(True), "unknown": left}])
+    assert script.problems == [f"holds {told}"]
+
+
 async def test_what_else_is_asked_gets_the_usual_answer() -> None:
-    script = Script(FILE, "openai-chat", judged=True)
+    script = Script(FILE, own=None)
     title = {"model": "m", "messages": [{"role": "user", "content": f"A title for: {ASKED}"}]}
     (reply,) = await sent(script, "/v1/chat/completions", [title])
     assert "A title for" in reply
@@ -227,7 +248,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("api", "body", "words"), REFUSED)
 def test_what_a_real_provider_would_refuse_is_seen(api: Api, body: Body, words: str) -> None:
-    found = refusals(api, body, SEAL)
+    found = refusals(api, body, SEALS[api])
     assert any(words in problem for problem in found) if words else found == []
 
 
@@ -272,4 +293,4 @@ def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> 
     command = [sys.executable, str(ROOT / "scripts" / "agents"), "--no-install", "--cache", str(tmp_path)]
     done = subprocess.run([*command, "--only", "codex: "], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 4
+    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 5

@@ -22,13 +22,22 @@ class TrialAgent(ABC):
 
     name: ClassVar[str]
     """As ``router.agents`` calls it."""
+    variant: ClassVar[str] = ""
+    """What is particular, where the same agent is tried in several ways."""
     package: ClassVar[str]
     command: ClassVar[str]
     after_install: ClassVar[tuple[str, ...]] = ()
     """Arguments of ``node``, run in the folder of the installation."""
     apis: ClassVar[tuple[Api, ...]]
+    providers: ClassVar[tuple[Api, ...]] = ("anthropic-messages", "openai-chat", "openai-responses", "gemini")
+    """Formats of the providers that can play their part with it."""
     settings: ClassVar[Mapping[str, object]] = {}
     """JSON files of its home, by path, for what can't be said otherwise."""
+
+    @property
+    def label(self) -> str:
+        """What its trials are called."""
+        return f"{self.name}, {self.variant}" if self.variant else self.name
 
     @abstractmethod
     def environment(self, api: Api, base_url: str) -> dict[str, str]:
@@ -60,18 +69,30 @@ class ClaudeCode(TrialAgent):
 
 
 class Codex(TrialAgent):
+    """With a model that it doesn't know. It then offers ordinary functions and a web search that OpenAI alone has."""
+
     name = "codex"
     package = "@openai/codex"
     command = "codex"
     apis = ("openai-responses",)
+    chosen: ClassVar[tuple[str, ...]] = ("-m", "gpt-5-codex", "-c", 'web_search="disabled"')
 
     def environment(self, api: Api, base_url: str) -> dict[str, str]:
         return BY_NAME[self.name].environment(base_url, KEY)
 
     def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
-        pointed = (*BY_NAME[self.name].arguments(base_url, KEY), "-c", 'web_search="disabled"')  # OpenAI alone has it
+        pointed = BY_NAME[self.name].arguments(base_url, KEY)
         alone = ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
-        return (*pointed, "-c", "analytics.enabled=false", "-m", "gpt-5-codex", *alone, prompt)
+        return (*pointed, "-c", "analytics.enabled=false", *self.chosen, *alone, prompt)
+
+
+class CodexOwnModel(Codex):
+    """With the model that it takes by itself. All tools then come among the items of the input, and nearly all of them
+    behind a single one, which runs JavaScript; the built-in provider calls no such tools in its own Responses."""
+
+    variant = "own model"
+    providers = ("anthropic-messages", "openai-chat", "gemini")
+    chosen = ()
 
 
 class OpenCode(TrialAgent):
@@ -147,4 +168,11 @@ class GeminiCli(TrialAgent):
         return ("-y", "-m", "gemini-2.5-pro", "-p", prompt)
 
 
-AGENTS: Final[tuple[TrialAgent, ...]] = (ClaudeCode(), Codex(), OpenCode(), QwenCode(), GeminiCli())
+AGENTS: Final[tuple[TrialAgent, ...]] = (
+    ClaudeCode(),
+    Codex(),
+    CodexOwnModel(),
+    OpenCode(),
+    QwenCode(),
+    GeminiCli(),
+)

@@ -58,6 +58,8 @@ def _messages(body: Fields, seal: str) -> Iterator[str]:
         yield f"{marked} blocks with cache_control: 4 at most"
     open_calls: list[str] = []
     last = ""
+    begins = ""  # with what the assistant's latest turn begins
+    going_on = False  # a turn, through calls and their results
     for number, message in enumerate(body.get("messages") or ()):
         place = f"messages.{number}"
         blocks = _blocks(message.get("content"))
@@ -76,8 +78,11 @@ def _messages(body: Fields, seal: str) -> Iterator[str]:
         open_calls = [str(block.get("id")) for block in blocks if block.get("type") == "tool_use"]
         for index, block in enumerate(blocks):
             yield from _block(block, f"{place}.content.{index}", seal)
-        if open_calls and thinking.get("type") == "enabled" and blocks[0].get("type") != "thinking":
-            yield f"{place}: with thinking on, a turn that calls a tool must begin with thinking"
+        if last == "assistant" and not going_on:
+            begins = str(blocks[0].get("type")) if blocks else ""
+        going_on = bool(results)
+    if going_on and thinking.get("type") == "enabled" and begins != "thinking":
+        yield "with thinking on, the turn whose calls are answered must begin with thinking"
 
 
 def _block(block: Fields, place: str, seal: str) -> Iterator[str]:

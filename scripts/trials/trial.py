@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from router.server.demo import DemoProvider
 from router.wire.request import Api
 from trials.agents import TrialAgent
 from trials.installing import Installed
-from trials.script import FILES, Script
+from trials.script import Script
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ROUTER: Final = [sys.executable, "-c", "from router.cli.main import main; main()"]
@@ -43,26 +44,52 @@ TARGETS: Final[Mapping[Api, str]] = {
 }
 
 
+TAKING_TURNS: Final = """\
+from itertools import cycle
+
+targets = cycle({targets})
+
+
+def route(request, config):
+    return next(targets)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An agent in one of its formats, and the format of the provider behind the router."""
+    """An agent in one of its formats, and the formats of the providers behind the router, which take turns."""
 
     agent: TrialAgent
     client: Api
-    provider: Api
+    providers: tuple[Api, ...]
+
+    @property
+    def formats(self) -> str:
+        """As in the table."""
+        return f"{SHORT[self.client]} → {self._behind}"
 
     @property
     def name(self) -> str:
-        """As in the table and for ``--only``."""
-        return f"{self.agent.name}: {SHORT[self.client]} → {SHORT[self.provider]}"
+        """As for ``--only``."""
+        return f"{self.agent.label}: {self.formats}"
 
     @property
     def profile(self) -> str:
-        return f"{self.agent.name}-{SHORT[self.client]}-{SHORT[self.provider]}"
+        agent = self.agent.label.replace(", ", "-").replace(" ", "-")
+        return f"{agent}-{SHORT[self.client]}-{self._behind}"
 
     @property
     def translated(self) -> bool:
-        return self.client != self.provider
+        return self.providers != (self.client,)
+
+    @property
+    def files(self) -> int:
+        """So many that, where providers take turns, one of them comes twice."""
+        return len(self.providers) + 1
+
+    @property
+    def _behind(self) -> str:
+        return SHORT[self.providers[0]] if len(self.providers) == 1 else "all"
 
 
 @dataclass(slots=True)
@@ -85,14 +112,13 @@ class Stage:
         self.folder = folder
         self.home = folder / "home"
         self.words = {trial.profile: secrets.token_hex(6) for trial in trials}
-        self.scripts = {
-            trial.profile: Script(str(self.secret_file(trial)), trial.provider, judged=trial.translated)
-            for trial in trials
-        }
+        self.scripts = {trial.profile: Script(str(self.files(trial)[0]), trial.client) for trial in trials}
         self._trials = trials
 
-    def secret_file(self, trial: Trial) -> Path:
-        return self.folder / trial.profile / "project" / "notes.txt"
+    def files(self, trial: Trial) -> list[Path]:
+        """Those that the agent has to read, the one that the person names first."""
+        project = self.folder / trial.profile / "project"
+        return [project / "notes.txt", *(project / f"more-notes-{number}.txt" for number in range(1, trial.files))]
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
@@ -109,18 +135,20 @@ class Stage:
                 await provider.close()
 
     def _write_profile(self, trial: Trial, address: str) -> None:
-        provider, _, model = TARGETS[trial.provider].partition("/")
         folder = self.home / "profiles" / trial.profile
         folder.mkdir(parents=True)
         self.home.chmod(0o700)
-        (folder / "routing.toml").write_text(
-            f"[providers.{provider}]\n"
-            f'formats = ["{trial.provider}"]\n'
-            f'base-url = "{address.removesuffix("/v1beta")}/v1"\n'
-            'api-key = "none"\n'
-            f'[default]\nto = "{provider}"\nmodel = "{model}"\n',
-            "utf-8",
-        )
+        targets = {api: TARGETS[api] for api in trial.providers}
+        provider, _, model = targets[trial.providers[0]].partition("/")
+        tables = [f'[default]\nto = "{provider}"\nmodel = "{model}"\n']
+        for api, target in targets.items():
+            provider = target.partition("/")[0]
+            base_url = f"{address.removesuffix('/v1beta')}/v1"
+            tables.append(f'[providers.{provider}]\nformats = ["{api}"]\nbase-url = "{base_url}"\napi-key = "none"\n')
+        if len(targets) > 1:
+            tables.append('[routing]\nscript = "route.py"\n')
+            (folder / "route.py").write_text(TAKING_TURNS.format(targets=list(targets.values())), "utf-8")
+        (folder / "routing.toml").write_text("\n".join(tables), "utf-8")
 
     @asynccontextmanager
     async def _router(self) -> AsyncIterator[str]:
@@ -148,13 +176,13 @@ class Stage:
     async def run(self, trial: Trial, installed: Installed, address: str) -> Outcome:
         """The trial, and what is wrong."""
         script, word = self.scripts[trial.profile], self.words[trial.profile]
-        file = self.secret_file(trial)
-        file.parent.mkdir(parents=True)
-        further = file.with_name("more-notes.txt")
-        file.write_text(f"Meeting at noon.\nThe notes continue in {further}\n", "utf-8")
-        further.write_text(f"The secret word is {word}\nBring tea.\n", "utf-8")
+        files = self.files(trial)
+        files[0].parent.mkdir(parents=True)
+        for file, further in pairwise(files):
+            file.write_text(f"Meeting at noon.\nThe notes continue in {further}\n", "utf-8")
+        files[-1].write_text(f"The secret word is {word}\nBring tea.\n", "utf-8")
         began = time.monotonic()
-        status, output = await run_agent(trial, installed, f"{address}/{trial.profile}", file)
+        status, output = await run_agent(trial, installed, f"{address}/{trial.profile}", files[0])
         outcome = Outcome(time.monotonic() - began, [], output=output, bodies=script.bodies)
         if status is None:
             outcome.problems.append(f"not done after {AGENT_S} s")
@@ -163,8 +191,9 @@ class Stage:
         if word not in output:
             last = " ".join(_COLOURS.sub("", output).split())[-200:]
             outcome.problems.append(f"the secret isn't in its answer, which ends: {last!r}")
-        if script.calls < FILES or script.results < FILES:
-            outcome.problems.append(f"of {FILES} files {script.calls} were asked for and {script.results} came back")
+        if min(script.calls, script.results) < len(files):
+            told = f"of {len(files)} files {script.calls} were asked for and {script.results} came back"
+            outcome.problems.append(told)
         outcome.problems += list(dict.fromkeys(script.problems))
         outcome.thinking_kept = script.thinking_kept
         rows = await self.rows(trial)
