@@ -655,7 +655,7 @@ class TestAskingForUsage:
 def test_groups_of_tools_inside_groups_are_told_or_refused_at_whatever_depth() -> None:
     group = '{"type": "namespace", "name": "n", "tools": ['
     outcomes = set()
-    for levels in range(1, 500):
+    for levels in (1, *range(300, 520), 1500):
         raw = '{"model": "m", "tools": [' + group * levels + '{"name": "f"}' + "]}" * levels + "]}"
         try:
             [tool] = CODECS[R].view(Body.parse(raw.encode())).tools
