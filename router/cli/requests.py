@@ -233,7 +233,7 @@ def _fields(request: PastRequest) -> Iterator[tuple[str, str]]:
     if request.provider:
         yield "Served by", f"{request.provider}/{request.model}"
     if request.dropped:
-        yield "Left out", f"{request.dropped} (the provider's wire format has no place for it)"
+        yield "Left out", f"{request.dropped} (the target has no place for that)"
     ended = " ".join(str(part) for part in (request.outcome or "running", request.status, request.error_class) if part)
     yield "Outcome", ended
     yield "Tokens", _tokens(request)

@@ -109,9 +109,16 @@ def request_line(intent: Intent, settlement: Settlement) -> str:
         f"model={_word(intent.requested_model)}->{_word(settlement.model or intent.model)} "
         f"provider={settlement.provider or intent.provider or '-'} status={_shown(settlement.status)} "
         f"outcome={settlement.outcome} error={_shown(settlement.error_class)} "
-        f"in={_shown(usage.input)} cached={_shown(usage.cache_read)} out={_shown(usage.output)} cost={price} "
+        f"in={_shown(usage.input)} cached={_shown(usage.cache_read)} written={_shown(_written(usage))} "
+        f"out={_shown(usage.output)} cost={price} "
         f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
     )
+
+
+def _written(usage: Usage) -> int | None:
+    """Input tokens written to a cache, for however long. The first request of a conversation often has no others."""
+    known = [count for count in (usage.cache_write, usage.cache_write_1h) if count is not None]
+    return sum(known) if known else None
 
 
 def _word(text: str | None) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from router.server import request_log as module
 from router.server.request_log import RequestLog, is_logged, request_line
+from router.wire.usage import Usage
 from tests.support.records import made
 
 
@@ -100,8 +101,8 @@ async def test_a_write_that_stops_half_way_is_counted(folder: Path, monkeypatch:
 
 LINE = re.compile(
     r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z id=[0-9a-f]{32} profile=\S+ rule="[^"]*" reason="[^"]*" client=\S+ '
-    r"model=\S+->\S+ provider=\S+ status=\S+ outcome=\S+ error=\S+ in=\S+ cached=\S+ out=\S+ cost=\S+ first=\S+ "
-    r"total=\S+ms attempts=\d+"
+    r"model=\S+->\S+ provider=\S+ status=\S+ outcome=\S+ error=\S+ in=\S+ cached=\S+ written=\S+ out=\S+ "
+    r"cost=\S+ first=\S+ total=\S+ms attempts=\d+"
 )
 
 
@@ -121,7 +122,23 @@ def test_what_is_not_known_is_a_dash_and_an_unknown_price_a_question_mark() -> N
     one.settle.settlement.provider = one.settle.settlement.model = None
     line = request_line(one.begin.intent, one.settle.settlement)
     assert LINE.fullmatch(line)
-    assert " model=m->- provider=- status=- outcome=client-gone error=- in=- cached=- out=- cost=? first=- " in line
+    assert (
+        " model=m->- provider=- status=- outcome=client-gone error=- in=- cached=- written=- out=- cost=? first=- "
+        in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        pytest.param(Usage(input=3, cache_write=40, cache_write_1h=2), "in=3 cached=- written=42 out=-", id="both"),
+        pytest.param(Usage(input=0, cache_read=9, cache_write_1h=2), "in=0 cached=9 written=2 out=-", id="one"),
+        pytest.param(Usage(input=3, cache_write=0), "in=3 cached=- written=0 out=-", id="nothing"),
+    ],
+)
+def test_input_that_went_into_a_cache_is_told(usage: Usage, told: str) -> None:
+    one = made(usage=usage)
+    assert f" {told} cost" in request_line(one.begin.intent, one.settle.settlement)
 
 
 def test_levels() -> None:
