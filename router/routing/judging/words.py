@@ -183,8 +183,8 @@ BRIEF: Final = _phrases(
     briefly
     in short
     (?:be|keep it) (?:brief|short|concise)
-    only the
-    title
+    only the (?:number|name|word|command|answer|result|value|output)
+    (?:a|the) title (?:for|of)
     just (?:say|reply|answer)
     mit (?:einem|einer) (?:wort|zahl|satz)
     kurz
@@ -232,8 +232,7 @@ EXPLAINS: Final = _phrases(
 """A question that wants an explanation."""
 
 _WRITE: Final = (
-    r"(?:write|implement|create|build|code|develop|give me|show me|schreibe?|implementiere|erstelle|programmiere|écris"
-    r"|escribe)"
+    r"(?:write|implement|create|give me|show me|schreibe?|implementiere|erstelle|programmiere|écris|escribe)"
 )
 _LANGUAGE: Final = (
     r"(?:python|javascript|typescript|java|bash|shell|powershell|golang|go|rust|ruby|php|kotlin|swift|perl|lua|react|vue"
@@ -242,7 +241,7 @@ _LANGUAGE: Final = (
 _PROGRAM: Final = r"(?:scripts?|programs?|class|component|code|skript|programm|klasse)"
 WRITES_CODE: Final = _phrases(
     rf"""
-    {_WRITE} .{{0,60}}?\b(?:functions?|methods?|quer(?:y|ies)|regex|dockerfile|makefile|decorator|quicksort|mergesort)
+    {_WRITE} .{{0,60}}?\b(?:functions?(?! name)|methods?|quer(?:y|ies)|regex|dockerfile|makefile|decorator|quicksort|mergesort)
     {_WRITE} .{{0,60}}?\b(?:funktion|fonction|función|consulta)
     {_WRITE} .{{0,60}}?\b{_LANGUAGE}\b.{{0,30}}? {_PROGRAM}
     {_WRITE} .{{0,60}}?\b{_PROGRAM} .{{0,20}}?\b(?:in|with|using|mit) {_LANGUAGE}
@@ -310,8 +309,7 @@ LEFT_TO_PERSON: Final = re.compile(
 """A comment in code that leaves the work to the person."""
 
 HANGS: Final = re.compile(
-    r"(?:[,(\[]|\b(?:and|or|the|an?|of|to|with|for|such as|that|which|und|oder|der|die|das|ein|eine|mit|von|zu|für|dass"
-    r"|wie|et|ou|les?|las?|des?|para|con|los))$"
+    r"(?:[,(\[]|\b(?:and|or|the|an?|such as|und|oder|der|das|ein|eine|dass|sowie|et|les?|las?|des?|que|los))$"
 )
 """The end of a text that breaks off in the middle of a sentence."""
 
