@@ -75,7 +75,7 @@ _NEWER: Final = re.compile(
 
 
 def _python(code: str) -> str | None:
-    if _PROMPT.search(code):
+    if "\0" in code or _PROMPT.search(code):
         return None
     code = _NO_ESCAPE.sub(lambda match: "\\\\" if match[1] else "", textwrap.dedent(code))
     try:

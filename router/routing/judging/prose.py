@@ -26,6 +26,7 @@ _SPACELESS: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
 _SOMETHING: Final = re.compile(r"[^\s.…\-_*#'\"`~\ufffd]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
 _MARKDOWN: Final = frozenset({"markdown", "md", "mdx", ""})
 
 
@@ -83,7 +84,7 @@ class Prose:
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """The sentences of ``own_words``."""
+        """The sentences of ``own_words`` that have a letter."""
         text = self.own_words
         found: list[str] = []
         start = 0
@@ -91,7 +92,7 @@ class Prose:
             found.append(text[start : match.end()])
             start = match.end()
         found.append(text[start:])
-        return tuple(sentence.strip() for sentence in found if re.search(r"\w", sentence))
+        return tuple(sentence.strip() for sentence in found if _LETTER.search(sentence))
 
 
 def word_count(text: str) -> int:

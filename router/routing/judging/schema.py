@@ -128,6 +128,7 @@ class _Look:
         if not isinstance(pattern, str):
             return None
         if pattern not in self._rows:
+            self._spend(50)  # to compile it
             self._rows[pattern] = _row(pattern)
         return self._rows[pattern]
 
