@@ -168,13 +168,21 @@ class UpstreamError(RouterError):
     """One attempt at a provider failed before an answer was there.
 
     ``error_class`` is a name of ``health.classes``; ``status`` the provider's HTTP status where there was one;
-    ``maybe_billed`` says that the provider may have worked (and charged) although we got no answer.
+    ``maybe_billed`` says that the provider may have worked (and charged) although we got no answer; ``wait_s`` is the
+    wait that it asked for.
     """
 
     def __init__(
-        self, message: str, *, error_class: str, status: int | None = None, maybe_billed: bool = False
+        self,
+        message: str,
+        *,
+        error_class: str,
+        status: int | None = None,
+        maybe_billed: bool = False,
+        wait_s: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.wait_s = wait_s
         self.error_class = error_class
         self.status = status
         self.maybe_billed = maybe_billed

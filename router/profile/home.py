@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from router.errors import ConfigError
 from router.profile.document import Document
 from router.profile.files import Unreadable, read_text
-from router.profile.inactive import INACTIVE_IN_HOME, INACTIVE_IN_PROVIDERS, inactive_keys
+from router.profile.inactive import INACTIVE_IN_HOME, inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, shown
 from router.profile.providers_schema import read_providers
@@ -160,9 +160,7 @@ class Home:
         shipped = load_catalog()
 
         def read(document: Document) -> Mapping[str, Provider]:
-            providers = read_providers(Table(document, (), document.values), shipped, key=None)
-            inactive_keys(document, INACTIVE_IN_PROVIDERS)
-            return providers
+            return read_providers(Table(document, (), document.values), shipped, key=None)
 
         return self._read(self.providers_file, read, shipped)
 

@@ -20,10 +20,6 @@ def _among(*words: object) -> Callable[[object], bool]:
     return lambda value: value in words
 
 
-def _at_most_one(value: object) -> bool:
-    return not isinstance(value, list) or len(value) <= 1
-
-
 @dataclass(frozen=True, slots=True)
 class Inactive:
     """``key`` is a path: ``*`` is any name, ``[]`` any element of a list. ``fine``: values that ask for nothing."""
@@ -38,38 +34,17 @@ class Inactive:
 
 
 _IN_RULES: Final = (
-    Inactive(("targets",), _at_most_one, "only the first target is called"),
-    Inactive(("targets", "[]", "weight")),
     Inactive(("targets", "[]", "openrouter")),
-    Inactive(("strategy",), _among("first-match", "simple", "conditional")),
-    Inactive(("weight",)),
-    Inactive(("fallback",), instead="only the first target is called"),
     Inactive(("cascade",), instead="the rule's own target is called"),
-    Inactive(("sticky",), _among("off")),
     Inactive(("openrouter",)),
     Inactive(("budget",), instead="nothing is refused or warned of"),
-)
-
-_IN_PROVIDERS: Final = (
-    Inactive(("api-keys",), _at_most_one, "the first key that is there is used for every call"),
-    Inactive(("timeouts", "first-event"), instead="one target is called, which has first-event-last"),
 )
 
 INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("profile", "agent"), instead="agents are started by hand"),
     Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
-    Inactive(("routing", "strategy"), _among("first-match", "simple", "conditional")),
-    Inactive(("routing", "fallthrough"), _among(False)),
-    Inactive(("routing", "sticky"), _among("off")),
     Inactive(("routing", "openrouter")),
     Inactive(("routing", "on-disconnect"), _among("cancel")),
-    Inactive(("retry",), instead="each request is tried once"),
-    Inactive(("breaker",)),
-    Inactive(("timeouts", "first-event"), instead="one target is called, which has first-event-last"),
-    Inactive(
-        ("models", "*"), instead="`router models` shows it and translation follows it, routing doesn't look at it"
-    ),
-    Inactive(("adaptive",)),
     Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),
     Inactive(("log", "bodies"), _among("off")),
@@ -79,11 +54,7 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
         for where in (("rule", "[]"), ("default",), ("aliases", "*"))
         for row in _IN_RULES
     ),
-    *(Inactive(("providers", "*", *row.key), row.fine, row.instead) for row in _IN_PROVIDERS),
 )
-
-INACTIVE_IN_PROVIDERS: Final = tuple(Inactive(("*", *row.key), row.fine, row.instead) for row in _IN_PROVIDERS)
-"""The same of ``providers.toml``."""
 
 INACTIVE_IN_HOME: Final[tuple[Inactive, ...]] = (
     Inactive(("server", "restart-grace")),

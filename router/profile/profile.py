@@ -100,8 +100,6 @@ class Profile:
     ask_usage: bool = True
     other_to: str | None = None
     script: Path | None = None
-    strategy: Strategy = "first-match"
-    fallthrough: bool = True
     sticky: Sticky = "off"
     on_loss: Literal["refuse", "allow"] = "refuse"
     on_disconnect: Literal["cancel", "drain"] = "cancel"

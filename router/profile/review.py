@@ -46,8 +46,8 @@ def _unreachable_rules(document: Document, profile: Profile) -> None:
     if first is None or not profile.routes.rules_on:
         return
     for rule in rules[rules.index(first) + 1 :]:
-        chosen_among_equals = profile.strategy != "first-match" and rule.priority == first.priority
-        fallback = _always(rule) and profile.fallthrough
+        chosen_among_equals = profile.routes.strategy != "first-match" and rule.priority == first.priority
+        fallback = _always(rule) and profile.routes.fallthrough
         if not (chosen_among_equals or fallback):
             document.warn(
                 ("rule", rule.index or 0),

@@ -102,6 +102,8 @@ def _read_routes(
         concepts_before_rules=draft.routes.concepts_before_rules,
         rules_on=draft.routes.rules_on,
         explicit_provider=draft.routes.explicit_provider,
+        strategy=draft.routes.strategy,
+        fallthrough=draft.routes.fallthrough,
         providers=draft.providers,
     )
     rules_by_place = {_place(rule): rule for rule in (*routes.rules, *routes.aliases.values(), routes.default) if rule}

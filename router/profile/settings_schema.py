@@ -67,8 +67,6 @@ def read_routing(table: Table, draft: Profile) -> Profile:
     strategy = table.choice("strategy", tuple(STRATEGIES), "first-match")
     return replace(
         draft,
-        strategy=STRATEGIES[strategy],
-        fallthrough=table.boolean("fallthrough", default=True),
         sticky=table.choice("sticky", STICKY, draft.sticky),
         script=_script(table, draft),
         timezone=timezone,
@@ -85,6 +83,8 @@ def read_routing(table: Table, draft: Profile) -> Profile:
             concepts_before_rules=table.choice("concepts", ("before-rules", "after-rules"), "after-rules")
             == "before-rules",
             explicit_provider=table.boolean("explicit-provider", default=True),
+            strategy=STRATEGIES[strategy],
+            fallthrough=table.boolean("fallthrough", default=True),
         ),
     )
 

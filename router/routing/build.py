@@ -95,6 +95,8 @@ def make_routes(
     concepts_before_rules: bool = False,
     rules_on: bool = True,
     explicit_provider: bool = True,
+    strategy: str = "first-match",
+    fallthrough: bool = True,
     providers: Iterable[str] = (),
 ) -> RouteTable:
     """The table that ``decide`` walks. ``rules`` come in the file's order, unused ones (``enabled = false``) included:
@@ -115,6 +117,8 @@ def make_routes(
         concepts_before_rules=concepts_before_rules,
         rules_on=rules_on,
         explicit_provider=explicit_provider,
+        strategy=strategy,
+        fallthrough=fallthrough,
         providers=frozenset(providers),
         needs_tokens=rules_on and any(rule.match is not None and rule.match.needs_tokens for rule in used),
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from decimal import Decimal
+from functools import lru_cache, partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from router.errors import NoRoute
 from router.routing.labels import meaning_hash, with_provider
@@ -67,9 +69,36 @@ class Rule:
     reason: str = ""
 
 
+class Choice(NamedTuple):
+    """One of several things that a strategy orders: a rule or a target, with the target that is called first for it.
+
+    ``key`` tells it apart and stays the same from request to request.
+    """
+
+    item: Rule | Target
+    target: Target
+    key: str
+    weight: float
+
+
+Arrange = Callable[[str, str, Sequence[Choice]], tuple[Sequence[int], Sequence[str]]]
+"""``arrange(strategy, name, choices)``: the numbers of the choices in the order in which they are to be tried, and for
+each place why. ``name`` stays the same for the same set of choices."""
+
+
+class Candidate(NamedTuple):
+    """A target that may be called, its model filled in, and the rule it is called for."""
+
+    target: Target
+    rule: Rule
+
+
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """Everything `decide` needs of a profile, compiled. ``rules`` are the enabled ones in the order they are tried."""
+    """Everything `decide` needs of a profile, compiled. ``rules`` are the enabled ones in the order they are tried.
+
+    ``fallthrough``: behind a rule's own targets come those of the next matching rules and of the default.
+    """
 
     rules: tuple[Rule, ...] = ()
     aliases: Mapping[str, Rule] = field(default_factory=dict)
@@ -78,6 +107,8 @@ class RouteTable:
     phrases: Phrases | None = None
     concepts_before_rules: bool = False
     rules_on: bool = True
+    strategy: str = "first-match"
+    fallthrough: bool = True
     explicit_provider: bool = True
     providers: frozenset[str] = frozenset()
     needs_tokens: bool = False  # some rule can ask for the token count
@@ -119,9 +150,15 @@ class Step:
     because: Verdict | None = None
 
 
+def no_more() -> Iterator[Candidate]:
+    """No candidates."""
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """Where a request goes and why. ``candidates`` is ordered; the first is called.
+    """Where a request goes and why. ``candidates`` are the rule's own, in order; ``later`` gives those behind them, for
+    which the other rules' conditions have to be evaluated.
 
     ``tried`` has the rules that didn't match before; ``steps`` says which condition refused, and what it saw. That is
     worked out only when somebody asks, since few requests are ever looked at.
@@ -131,6 +168,17 @@ class RouteDecision:
     candidates: tuple[Target, ...]  # every model filled in
     reason: str  # short, ASCII: "rule[0] tool-use=true", "alias fast-model", "explicit provider", …
     tried: tuple[Rule, ...] = ()
+    why: tuple[str, ...] = ()  # what a strategy says of the order, a line a place
+    later: Callable[[], Iterator[Candidate]] = field(default=no_more, repr=False, compare=False)
+
+    def all_candidates(self) -> Iterator[Candidate]:
+        """Every target that may be called for this request, in order, each once."""
+        seen: set[tuple[str, str | None]] = set()
+        for candidate in chain((Candidate(target, self.rule) for target in self.candidates), self.later()):
+            target = candidate.target
+            if (target.provider, target.model) not in seen:
+                seen.add((target.provider, target.model))
+                yield candidate
 
     def steps(self, facts: Facts) -> tuple[Step, ...]:
         """The rules tried, each with the first condition that said no and the value it saw, then the one taken.
@@ -152,15 +200,26 @@ def no_catalog(model: str, api: str) -> Sequence[str]:
     return ()
 
 
+def as_written(strategy: str, name: str, choices: Sequence[Choice]) -> tuple[Sequence[int], Sequence[str]]:
+    """No strategy: the order of the file."""
+    return range(len(choices)), ()
+
+
 def decide(
-    routes: RouteTable, facts: Facts, *, script: Target | str | None = None, catalog: Catalog = no_catalog
+    routes: RouteTable,
+    facts: Facts,
+    *,
+    script: Target | str | None = None,
+    catalog: Catalog = no_catalog,
+    arrange: Arrange = as_written,
 ) -> RouteDecision:
     """Walk from request to target; the first step of ``WALK`` that answers wins.
 
     ``script`` is the answer of the profile's script: a target, ``provider/model`` or an alias; one that names neither
-    is passed over. Raises ``NoRoute`` if nothing answers; ``CountNeeded`` and ``FactUnknown`` pass through.
+    is passed over; ``arrange`` orders what a strategy is set for. Raises ``NoRoute`` if nothing answers;
+    ``CountNeeded`` and ``FactUnknown`` pass through.
     """
-    walk = _Walk(routes, facts, script, catalog)
+    walk = _Walk(routes, facts, script, catalog, arrange)
     for step in WALK:
         decision = step(walk)
         if decision is not None:
@@ -171,26 +230,68 @@ def decide(
 class _Walk:
     """One request on its way; ``tried`` are the rules that didn't take it."""
 
-    __slots__ = ("catalog", "facts", "routes", "script", "tried")
+    __slots__ = ("arrange", "catalog", "equals", "facts", "routes", "script", "tried", "why")
 
-    def __init__(self, routes: RouteTable, facts: Facts, script: Target | str | None, catalog: Catalog) -> None:
+    def __init__(
+        self, routes: RouteTable, facts: Facts, script: Target | str | None, catalog: Catalog, arrange: Arrange
+    ) -> None:
         self.routes = routes
         self.facts = facts
         self.script = script
         self.catalog = catalog
+        self.arrange = arrange
+        self.equals: tuple[Rule, ...] = ()  # the other matching rules of one priority, in the strategy's order
+        self.why: list[str] = []
         self.tried: tuple[Rule, ...] = ()
 
     def chosen(self, rule: Rule) -> RouteDecision:
-        return RouteDecision(rule, tuple(self.candidates(rule)), rule.reason, self.tried)
+        candidates = tuple(self.candidates(rule))
+        why = tuple(self.why)
+        return RouteDecision(rule, candidates, rule.reason, self.tried, why, partial(self.later, rule))
+
+    def later(self, chosen: Rule) -> Iterator[Candidate]:
+        """What stands behind a rule that has been chosen: the next matching rules, then the default. Behind an alias,
+        a concept or a script's answer there is the default alone, and nothing behind what a client names itself."""
+        routes = self.routes
+        if not routes.fallthrough or chosen.kind in ("explicit", "catalog", "default"):
+            return
+        if chosen.kind == "rule":
+            for rule in self.equals:
+                yield from (Candidate(target, rule) for target in self.candidates(rule))
+            for rule in routes.rules[len(self.tried) + 1 :]:
+                if rule in self.equals or rule is chosen:
+                    continue
+                if rule.match is None or rule.match.test(self.facts):
+                    yield from (Candidate(target, rule) for target in self.candidates(rule))
+        if routes.default is not None:
+            yield from (Candidate(target, routes.default) for target in self.candidates(routes.default))
 
     def candidates(self, rule: Rule) -> Iterator[Target]:
         """The rule's targets, then its fallbacks, each once, every model filled in."""
         seen: set[tuple[str, str]] = set()
-        for target in (*rule.targets, *rule.fallback):
-            model = target.model or kept_model(self.routes, self.facts.model, target.provider)
-            if (target.provider, model) not in seen:
-                seen.add((target.provider, model))
-                yield target if target.model else replace(target, model=model)
+        targets = tuple(map(self.filled, rule.targets))
+        strategy = rule.strategy or self.routes.strategy
+        if strategy != "first-match" and len(targets) > 1:
+            targets = self.arranged(
+                strategy, rule.hash, [Choice(target, target, str(target), target.weight) for target in targets]
+            )
+        for target in (*targets, *map(self.filled, rule.fallback)):
+            name = target.provider, target.model or ""
+            if name not in seen:
+                seen.add(name)
+                yield target
+
+    def filled(self, target: Target) -> Target:
+        """The target with its model."""
+        if target.model:
+            return target
+        return replace(target, model=kept_model(self.routes, self.facts.model, target.provider))
+
+    def arranged(self, strategy: str, name: str, choices: Sequence[Choice]) -> tuple[Any, ...]:
+        """The items of the choices in the strategy's order, which notes its reasons."""
+        order, why = self.arrange(strategy, name, choices)
+        self.why += (f"{choices[number].key}: {line}" for number, line in zip(order, why, strict=True))
+        return tuple(choices[number].item for number in order)
 
 
 def kept_model(routes: RouteTable, requested: str, provider: str) -> str:
@@ -278,9 +379,30 @@ def _rules(walk: _Walk) -> RouteDecision | None:
     for number, rule in enumerate(rules):
         if rule.match is None or rule.match.test(facts):
             walk.tried = rules[:number]
-            return walk.chosen(rule)
+            return walk.chosen(rule if walk.routes.strategy == "first-match" else _preferred(walk, rule, number))
     walk.tried = rules
     return None
+
+
+def _preferred(walk: _Walk, first: Rule, number: int) -> Rule:
+    """Of all matching rules with the priority of the first, the one that the profile's strategy puts in front."""
+    matching = [first]
+    for rule in walk.routes.rules[number + 1 :]:
+        if rule.priority != first.priority:
+            break
+        if rule.match is None or rule.match.test(walk.facts):
+            matching.append(rule)
+    if len(matching) > 1:
+        choices = [
+            Choice(rule, walk.filled(rule.targets[0]), rule.label, _weight(rule.raw.get("weight"))) for rule in matching
+        ]
+        first, *others = walk.arranged(walk.routes.strategy, "routing", choices)
+        walk.equals = tuple(others)
+    return first
+
+
+def _weight(value: object) -> float:
+    return float(value) if isinstance(value, int | float | Decimal) else 1.0
 
 
 def _default(walk: _Walk) -> RouteDecision | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
@@ -37,6 +38,7 @@ class Account:
         self.settled = False
         self.reply = ReplyFacts()
         self.first_byte_ms: float | None = None
+        self.streamed = False  # whether the answer came in pieces
         self.subscription_login = False  # the client's own login to a subscription was passed through
         self._services = services
         self._tenant = tenant
@@ -76,14 +78,13 @@ class Account:
         """Calls begun so far."""
         return len(self._concluded) + (self.attempt is not None)
 
-    def conclude(self, error_class: str) -> None:
-        """The call has failed without costing anything, and another one follows."""
+    def conclude(self, error_class: str | None, *, maybe_billed: bool = False) -> None:
+        """The call under way has ended, and nothing of it reaches the client; another one may follow."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
-            attempt.error_class = error_class
-            attempt.duration_ms = self.since_call_s * 1000
-            attempt.cost_nano_usd = attempt.list_nano_usd = 0
+            self._close(attempt, error_class, maybe_billed=maybe_billed, free=not maybe_billed)
             self._concluded.append(attempt)
+        self.reply, self.first_byte_ms = ReplyFacts(), None
 
     @property
     def since_call_s(self) -> float:
@@ -141,6 +142,10 @@ class Account:
         self.settled = True
         now = time.monotonic()
         intent, attempt = self.intent, self.attempt
+        if attempt is not None:
+            maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
+            refused = not maybe_billed and self._outcome in ("client-error", "upstream-error")
+            self._close(attempt, self._error_class, maybe_billed=maybe_billed, free=refused)
         settlement = Settlement(
             intent.id,
             self._outcome,
@@ -151,19 +156,30 @@ class Account:
             attempts=self.calls,
             dropped=self.dropped,
         )
-        if attempt is None or self._provider is None:
-            return Settle(settlement, tuple(self._concluded), self._annotation)
-        attempt.error_class = self._error_class
-        attempt.duration_ms = (now - self._called) * 1000
+        served = attempt or (self._concluded[-1] if self._concluded else None)
+        if served is None:
+            return Settle(settlement, (), self._annotation)
+        attempts = tuple(self._concluded) if attempt is None else (*self._concluded, attempt)
+        settlement.usage = served.usage
+        settlement.cost_nano_usd = _total(served.cost_nano_usd, (each.cost_nano_usd for each in attempts))
+        settlement.list_nano_usd = _total(served.list_nano_usd, (each.list_nano_usd for each in attempts))
+        settlement.price_source = served.price_source
+        settlement.provider, settlement.model = served.provider, served.model
+        return Settle(settlement, attempts, self._annotation)
+
+    def _close(self, attempt: AttemptRecord, error_class: str | None, *, maybe_billed: bool, free: bool) -> None:
+        """Write down how a call ended and what it cost. ``free``: an error, which isn't charged where it names no
+        usage."""
+        assert self.intent is not None
+        assert self._provider is not None
+        attempt.error_class = error_class
+        attempt.duration_ms = self.since_call_s * 1000
         attempt.first_byte_ms = self.first_byte_ms
         attempt.usage, attempt.usage_raw = self.reply.usage, self.reply.usage_raw
         attempt.response_id = self.reply.response_id if attempt.api == "openai-responses" else None
-        attempt.maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
-        refused = (
-            attempt.usage is None and not attempt.maybe_billed and self._outcome in ("client-error", "upstream-error")
-        )
-        if intent.kind == "count" or refused:
-            attempt.cost_nano_usd = attempt.list_nano_usd = 0  # counting is free, and an error isn't charged
+        attempt.maybe_billed = maybe_billed
+        if self.intent.kind == "count" or (free and attempt.usage is None):
+            attempt.cost_nano_usd = attempt.list_nano_usd = 0  # counting is free, too
         else:
             price_attempt(
                 attempt,
@@ -173,8 +189,9 @@ class Account:
                 served_model=self.reply.model,
                 subscription_login=self.subscription_login,
             )
-        settlement.usage = attempt.usage
-        settlement.cost_nano_usd, settlement.list_nano_usd = attempt.cost_nano_usd, attempt.list_nano_usd
-        settlement.price_source = attempt.price_source
-        settlement.provider, settlement.model = attempt.provider, attempt.model
-        return Settle(settlement, (*self._concluded, attempt), self._annotation)
+
+
+def _total(served: int | None, costs: Iterable[int | None]) -> int | None:
+    """What a request cost: unknown where that of its answer is. An earlier call of unknown cost is marked as perhaps
+    billed in its own row, and adds nothing."""
+    return None if served is None else sum(cost or 0 for cost in costs)

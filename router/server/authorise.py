@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multidict import CIMultiDictProxy
@@ -41,8 +41,10 @@ async def authorise(
     client_api: Api,
     client_headers: CIMultiDictProxy[str],
     router_key_header: str | None,
+    usable: Callable[[str], bool] = lambda key_name: True,
 ) -> Authorised:
-    """The first credential of the provider that is there. Raises NoCredential, which says what was looked for.
+    """The first credential of the provider that is there, and ``usable`` by its name. Raises NoCredential, which says
+    what was looked for.
 
     A client's own credential goes to its own provider in the client's format and nowhere else.
     """
@@ -55,9 +57,12 @@ async def authorise(
                 missing.append(f"the client's own credential is passed on in {client_api} only, not in {api}")
                 continue
             own = passed_through_credential(client_headers, router_key_header=router_key_header)
-            if own:
+            if own and usable("passthrough"):
                 return Authorised(own, "passthrough")
             missing.append("the client sent no credential to pass through")
+            continue
+        if not usable(str(spec)):
+            missing.append(f"{spec} is left alone for now")
             continue
         try:
             return Authorised(auth_headers(provider, api, await credentials.resolve(spec)), str(spec))

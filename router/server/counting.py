@@ -7,15 +7,18 @@ little high than low.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from aiohttp import web
 
-from router.errors import FormatUnsupported, Untranslatable
+from router.errors import FormatUnsupported, TooManyRequests, Untranslatable
 from router.ledger.entry import Kind
 from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
+from router.routing.rules import RouteDecision, no_more
 from router.server import replies
-from router.server.exchange import Chosen, Exchange
+from router.server.attempt import Chosen
+from router.server.exchange import Exchange
 from router.server.ways import TranslatedCount, Way
 from router.wire.request import Api, RequestView
 
@@ -26,17 +29,24 @@ class CountTokens(Exchange):
     kind: Kind = "count"
     translated = TranslatedCount
 
-    async def serve(self, view: RequestView, chosen: Chosen) -> web.StreamResponse:
-        """Ask the provider if it can count, else estimate."""
-        try:
-            return await super().serve(view, chosen)
-        except (FormatUnsupported, Untranslatable):  # found out before it was called
-            return await self.estimate(view, chosen)
+    async def decide(self, view: RequestView) -> RouteDecision:
+        """Only the first candidate's count is of use."""
+        decision = await super().decide(view)
+        return replace(decision, candidates=decision.candidates[:1], later=no_more)
 
-    async def estimate(self, view: RequestView, chosen: Chosen) -> web.Response:
+    async def serve(self, view: RequestView) -> web.StreamResponse:
+        """Ask the provider if it can count and may be called, else estimate."""
+        try:
+            return await super().serve(view)
+        except (FormatUnsupported, Untranslatable, TooManyRequests):  # found out before it was called
+            return await self.estimate(view)
+
+    async def estimate(self, view: RequestView) -> web.Response:
         """Answer from our own count."""
-        family = chosen.provider.family
-        tokens = await asyncio.to_thread(self.services.summaries.estimate_for, view, family, chosen.model)
+        assert self.decision is not None
+        target = self.decision.candidates[0]
+        family = self.profile.providers[target.provider].family
+        tokens = await asyncio.to_thread(self.services.summaries.estimate_for, view, family, target.model or "")
         intent = self.intent()
         intent.estimated_input = tokens
         self.account.open(intent)

@@ -5,8 +5,8 @@
     read        the body, as raw top-level fields
     decide      facts in, candidates out: the same ``decide`` that `router explain` calls
     record      the rows of the request and its call are committed before a provider is called (``accounts.py``)
-    attempt     the call, in the client's wire format or translated into the provider's (``ways.py``); an error here can
-                still become an ordinary error reply
+    attempt     one candidate after the other is called (``trying.py``, ``attempt.py``), in the client's wire format or
+                translated into the provider's (``ways.py``), until one answers; what fails here the client never sees
     commit      the reply to the client starts: the line nobody crosses twice
     relay       bytes as they come, or translated event by event; a tap reads usage on the side (``relay.py``)
     settle      the cost is committed before the end of the answer goes out; ``finally`` settles whatever is left
@@ -17,8 +17,9 @@ An exchange is the only thing that changes while a request is served, and it cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -33,34 +34,33 @@ from router.errors import (
     UpstreamError,
 )
 from router.health import classes
-from router.ledger.entry import AttemptRecord, Intent, Kind, Outcome
+from router.ledger.entry import Intent, Kind, Outcome
 from router.ledger.writing import Annotate
 from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
 from router.providers.traits import preferred_format, traits_for
+from router.routing.candidates import Abilities
 from router.routing.facts import CountNeeded, RequestFacts
-from router.routing.rules import RouteDecision, Target, decide
+from router.routing.rules import RouteDecision, Target, decide, no_more
 from router.server import replies
 from router.server.accounts import Account
 from router.server.admission import Admitted
 from router.server.annotate import Job
+from router.server.attempt import Answer, Attempt, Chosen, ErrorReply, Patience, SoftFailure, no_answer
 from router.server.authorise import Authorised, authorise
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.pricing import is_subscription_login
 from router.server.relay import StreamRelay
 from router.server.services import DRAINING, Services, new_request_id, now_ms
 from router.server.tenant import Tenant
+from router.server.trying import Trying
 from router.server.ways import Going, PassThrough, Translated, Way
-from router.upstream.client import Call, UpstreamReply
+from router.upstream.client import Call
 from router.wire.body import Body
 from router.wire.codec import Codec
 from router.wire.formats import CODECS
-from router.wire.loss import listed
 from router.wire.request import Api, RequestView
 
-REPLY_CAP = 64 * 2**20  # bytes of a whole reply
-ERROR_CAP = 2**20
 LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
 FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
 
@@ -68,20 +68,6 @@ FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
 # a 401 makes them ask for a new login and a 5xx makes them try for minutes.
 _STATUS_OF_CLASS: dict[str, int] = {classes.AUTH: 403, classes.TIMEOUT: 504, classes.OVERLOADED: 503}
 _BAD_GATEWAY = 502
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Where the request goes: the decision, its first candidate, and the provider of that."""
-
-    decision: RouteDecision
-    target: Target
-    provider: Provider
-
-    @property
-    def model(self) -> str:
-        """The model asked for at the provider."""
-        return self.target.model or ""
 
 
 class Exchange:
@@ -95,6 +81,7 @@ class Exchange:
     ) -> None:
         self.id = new_request_id()
         self.time_ms = now_ms()
+        self.started = time.monotonic()
         self.services = services
         self.tenant = tenant
         self.profile = tenant.profile  # this version, to the end
@@ -106,12 +93,14 @@ class Exchange:
         self.account = Account(services, tenant, self.profile)
         self.view: RequestView | None = None
         self.facts: RequestFacts | None = None
-        self.chosen: Chosen | None = None
-        self.reply: UpstreamReply | None = None
-        self.way: Way | None = None
+        self.decision: RouteDecision | None = None
+        self.trying: Trying | None = None
+        self.attempt: Attempt | None = None  # the call under way, or the last one
         self._task = asyncio.current_task()
-        self._key = b""  # the router's, of the call under way
         self._cut = False
+        self._annotated = False
+        self._conversation: str | None = None
+        self._served: Target | None = None
         self._committed = False  # whether a stream to the client has started
 
     # --- the walk -------------------------------------------------------------------------------------------------
@@ -120,9 +109,9 @@ class Exchange:
         """Serve the request. Raises CancelledError when the client left, and what is a fault of ours."""
         self.services.enter(self)
         try:
-            self.view = await self.read()
-            self.chosen = await self.decide(self.view)
-            return await self.serve(self.view, self.chosen)
+            view = self.view = await self.read()
+            self.decision = await self.decide(view)
+            return await self.serve(view)
         except Refused as error:
             return await self.refuse(error)
         except UpstreamError as error:
@@ -144,63 +133,66 @@ class Exchange:
         view.memory = self.services.pieces
         return view
 
-    async def decide(self, view: RequestView) -> Chosen:
+    async def decide(self, view: RequestView) -> RouteDecision:
         """Facts in, candidates out. A token count too large for the event loop is made in a thread."""
-        tenant, routes = self.tenant, self.profile.routes
+        tenant = self.tenant
         facts = self.facts = tenant.facts(view, self.request.headers, self.admitted.key, self.services.summaries)
         script = await tenant.ask_script(facts)
         try:
-            decision = decide(routes, facts, script=script, catalog=tenant.catalog)
+            decision = self.route(facts, script)
         except CountNeeded:
             facts.may_count = True
-            decision = await asyncio.to_thread(decide, routes, facts, script=script, catalog=tenant.catalog)
-        return self.choose(self.following_up(view, decision))
+            decision = await asyncio.to_thread(self.route, facts, script)
+        return self.following_up(view, decision)
 
-    def choose(self, decision: RouteDecision) -> Chosen:
-        """The first candidate is the one that is called."""
-        target = decision.candidates[0]
-        return Chosen(decision, target, self.profile.providers[target.provider])
+    def route(self, facts: RequestFacts, script: str | None) -> RouteDecision:
+        """Rules, strategies, and conversations that stay where they are. Raises CountNeeded."""
+        tenant = self.tenant
+        ordering = tenant.ordering(facts)
+        return ordering.stuck(
+            decide(self.profile.routes, facts, script=script, catalog=tenant.catalog, arrange=ordering)
+        )
 
-    async def serve(self, view: RequestView, chosen: Chosen) -> web.StreamResponse:
-        """Call the provider, wait for its answer or the first content of it, and pass that on."""
-        patience_s = self.patience_s(view, chosen.provider)
+    async def serve(self, view: RequestView) -> web.StreamResponse:
+        """Have one of the candidates answer, and pass that on."""
+        answer = await self.answer(view)
+        del view
+        self.view = self.facts = None  # a stream lives long; the body needn't
+        assert self.decision is not None
+        self.decision = replace(self.decision, later=no_more)
+        if answer.relay is not None:
+            return await self.relay_stream(answer, answer.relay)
+        return await self.relay_whole(answer)
+
+    async def answer(self, view: RequestView) -> Answer:
+        """Call one candidate after the other until one answers. Raises UpstreamError for the last one's failure, and
+        Refused where none can be called."""
+        assert self.decision is not None
+        trying = self.trying = Trying(self, self.decision)
+        self.tenant.health.retries.enter(self.started)
+        while True:
+            attempt = self.attempt = await trying.next()
+            try:
+                answer = await attempt.open(view, trying.role)
+                if self.kind == "generate" and (fault := no_answer(answer, self.facts)) is not None:
+                    raise SoftFailure(fault, answer)
+            except UpstreamError as error:
+                attempt.close()
+                try:
+                    await trying.failed(error)
+                except SoftFailure as soft:
+                    return replace(soft.answer, soft=True)
+            else:
+                trying.answered()
+                return answer
+
+    async def written(self, chosen: Chosen) -> Way:
+        """The request as the candidate gets it. Raises FormatUnsupported, Untranslatable."""
+        view = self.view
+        assert view is not None
         if len(view.body.raw) > LARGE_BODY:
-            way = self.way = await asyncio.to_thread(self.way_to, view, chosen)
-        else:
-            way = self.way = self.way_to(view, chosen)
-        streamed = view.stream
-        payload = b""
-        try:
-            async with asyncio.timeout(patience_s):
-                reply = self.reply = await self.send(way, view, chosen)
-                if not reply.ok:
-                    payload = await reply.read(ERROR_CAP)
-                    if (other := way.amended(payload, reply.status)) is not None:
-                        way, reply, payload = await self.send_again(other, view, chosen)
-                estimating = self.estimating(way, view, chosen) if reply.ok else None
-                del view
-                way.forget()
-                self.annotate()  # while the provider works; the body is held no longer than that takes
-                if estimating is not None:
-                    way.estimated(await estimating)
-                relay = None
-                if reply.ok and streamed and way.streams(reply):
-                    relay = StreamRelay(
-                        reply, way.tap(reply), idle_s=self.silence_s(chosen.provider), keep_alive=way.keep_alive
-                    )
-                    await relay.open()
-                elif reply.ok:
-                    payload = await reply.read(REPLY_CAP)
-        except TimeoutError as error:
-            raise UpstreamError(
-                f"no answer within {patience_s:g} s", error_class=classes.TIMEOUT, maybe_billed=True
-            ) from error
-        self.account.mark_first_byte()
-        if relay is not None:
-            return await self.relay_stream(way, reply, relay)
-        if not reply.ok:
-            return await self.relay_error(way, reply, payload)
-        return await self.relay_whole(way, reply, payload)
+            return await asyncio.to_thread(self.way_to, view, chosen)
+        return self.way_to(view, chosen)
 
     def way_to(self, view: RequestView, chosen: Chosen) -> Way:
         """Pass the request through where the provider speaks the client's format, else translate it."""
@@ -213,7 +205,7 @@ class Exchange:
             view=view,
             provider=provider,
             model=model,
-            rule=chosen.decision.rule,
+            rule=chosen.rule,
             traits=self.services.learned.get((traits.owner, api), traits),
             echoed=_text(view, "model") if echo == "requested" else "",
             ask_usage=self.profile.ask_usage and self.kind == "generate",
@@ -227,7 +219,7 @@ class Exchange:
         try:
             return self.translated(self.codec, CODECS[api], going)
         except Untranslatable as error:
-            raise Untranslatable(f'rule "{chosen.decision.rule.label}": {error}') from error
+            raise Untranslatable(f'rule "{chosen.rule.label}": {error}') from error
 
     def format_to(self, provider: Provider, model: str) -> Api:
         """The wire format to speak with a provider. Raises FormatUnsupported where there is none."""
@@ -235,38 +227,6 @@ class Exchange:
         if api is None:
             raise FormatUnsupported(f"{provider.name} speaks no wire format that this router knows")
         return api
-
-    async def send(self, way: Way, view: RequestView, chosen: Chosen) -> UpstreamReply:
-        """Record the call, make it, and wait for the head of its reply."""
-        authorised = await self.authorise(way, chosen)
-        call = self.call(way, view, chosen, authorised.headers)
-        self.account.dropped = listed(loss.field for loss in way.losses) or None
-        attempt = AttemptRecord(
-            self.id,
-            self.account.calls + 1,
-            "retry" if self.account.calls else "primary",
-            chosen.provider.name,
-            chosen.model,
-            authorised.key_name,
-            now_ms(),
-            way.api,
-        )
-        await self.account.begin(self.intent(), attempt, chosen.provider)
-        reply = await self.services.upstream.send(call)
-        attempt.status = reply.status
-        return reply
-
-    async def send_again(self, way: Way, view: RequestView, chosen: Chosen) -> tuple[Way, UpstreamReply, bytes]:
-        """Once more, without what the provider said it doesn't take. What was learned is kept for later requests."""
-        assert self.reply is not None
-        self.account.conclude(classes.BAD_REQUEST)
-        self.reply.close()
-        self.way = way
-        reply = self.reply = await self.send(way, view, chosen)
-        payload = b"" if reply.ok else await reply.read(ERROR_CAP)
-        if reply.ok and isinstance(way, Translated) and way.traits.replays_sealed:
-            self.services.learn(way.traits, way.api)
-        return way, reply, payload
 
     def estimating(self, way: Way, view: RequestView, chosen: Chosen) -> asyncio.Future[int] | None:
         """The input's size in tokens, being counted in a thread, where the reply has to name it before it is known."""
@@ -276,28 +236,47 @@ class Exchange:
         return asyncio.ensure_future(asyncio.to_thread(count, view, chosen.provider.family, chosen.model))
 
     def annotate(self) -> None:
-        """Have the facts of this request written down, once, and let go of its body."""
-        if self.facts is not None and self.account.intent is not None:
+        """Have the facts of this request written down, once."""
+        if self.facts is not None and self.account.intent is not None and not self._annotated:
+            self._annotated = True
             self.services.annotator.put(
                 Job(self.id, self.facts, self.profile.routes, self.profile.token_facts, self.described)
             )
-            self.facts = self.view = None
 
     def close(self) -> None:
         """Whatever happened: end the call, settle what isn't settled, have the facts written down."""
-        if self.reply is not None:
-            self.reply.close()
+        if self.trying is not None:
+            self.trying.close()
         if self.view is not None and self.account.intent is None:
             self.account.open(self.intent())  # the client left before it was decided where to go
         self.account.close(drained=self._cut)
         self.annotate()
+        self.view = self.facts = None
         self.services.leave(self)
 
     def described(self, found: Annotate) -> None:
         """The facts are known: they go to the books, and the conversation's next request may ask where this went."""
         self.account.annotate(found)
-        if self.chosen is not None and found.conversation is not None:
-            self.tenant.remember(found.conversation, self.chosen.target)
+        self._conversation = found.conversation
+        self.remember()
+        if self.account.settled:
+            self.note_cache()
+
+    def remember(self) -> None:
+        """Note where the conversation went, once it is known both which one it is and who answered."""
+        if self._conversation is not None and self._served is not None:
+            self.tenant.remember(self._conversation, self._served)
+
+    def note_cache(self) -> None:
+        """Note what the answering target now has of the conversation in its prompt cache. Providers that cache by
+        themselves report no writes: what was read there before shows that they do, and then they have it all."""
+        usage, target = self.account.reply.usage, self._served
+        if usage is None or target is None or self._conversation is None:
+            return
+        read, written = usage.cache_read or 0, (usage.cache_write or 0) + (usage.cache_write_1h or 0)
+        held = read + written if written or not read else read + (usage.input or 0)
+        health = self.tenant.health
+        health.caches.note(self._conversation, (target.provider, target.model or ""), held, health.now)
 
     def cut(self) -> None:
         """The server stops: end this exchange now. A started stream gets an error event, anybody else an error."""
@@ -307,46 +286,62 @@ class Exchange:
 
     # --- the call -------------------------------------------------------------------------------------------------
 
-    async def authorise(self, way: Way, chosen: Chosen) -> Authorised:
-        """The credential of the call. Raises NoCredential."""
+    async def authorise(self, chosen: Chosen, usable: Callable[[str], bool]) -> Authorised:
+        """The credential of a call. Raises NoCredential, FormatUnsupported."""
         try:
-            authorised = await authorise(
+            return await authorise(
                 chosen.provider,
-                way.api,
+                self.format_to(chosen.provider, chosen.model),
                 self.tenant.credentials,
                 client_api=self.api,
                 client_headers=self.request.headers,
                 router_key_header=self.admitted.header,
+                usable=usable,
             )
         except NoCredential as error:
-            raise NoCredential(f'rule "{chosen.decision.rule.label}", {error}') from error
-        self._key = authorised.key
-        if authorised.passed_through:
-            login = authorised.headers.get("authorization", "")
-            self.account.subscription_login = is_subscription_login(login)
-        return authorised
+            raise NoCredential(f'rule "{chosen.rule.label}", {error}') from error
 
-    def call(self, way: Way, view: RequestView, chosen: Chosen, credential: Mapping[str, str]) -> Call:
+    def call(self, attempt: Attempt, view: RequestView) -> Call:
         """The call to the provider, as the way there has it."""
+        chosen, way = attempt.chosen, attempt.way
         provider = chosen.provider
         query = way.query(self.request.raw_path.partition("?")[2], stream=view.stream)
         url = self.url(way, view, chosen)
+        credential = attempt.authorised.headers
         return Call(
             method="POST",
             url=f"{url}?{query}" if query else url,
-            headers=way.headers(self.request.headers, credential, (provider.headers, chosen.decision.rule.headers)),
+            headers=way.headers(self.request.headers, credential, (provider.headers, chosen.rule.headers)),
             body=way.body,
             connect_s=provider.timeouts.get("connect", self.profile.timeouts.connect),
             proxy=provider.proxy,
             ca_file=provider.ca_file,
         )
 
-    def patience_s(self, view: RequestView, provider: Provider) -> float:
-        """How long to wait for the whole reply, or the first content of a stream."""
+    def patience(self, provider: Provider, others: Callable[[], bool]) -> Patience:
+        """How long to wait for a whole reply, or for the first content of a stream."""
+        assert self.view is not None
         own, timeouts = provider.timeouts, self.profile.timeouts
-        if view.stream:
-            return own.get("first-event-last", timeouts.first_event_last)
-        return own.get("whole", timeouts.whole)
+        if not self.view.stream:
+            whole_s = own.get("whole", timeouts.whole)
+            return Patience(whole_s, whole_s, others)
+        return Patience(
+            own.get("first-event", timeouts.first_event), own.get("first-event-last", timeouts.first_event_last), others
+        )
+
+    def abilities(self, chosen: Chosen) -> Abilities:
+        """What is known of the candidate's model: the profile's word, then what the provider said, then the tables."""
+        provider, model = chosen.provider, chosen.model
+        traits = traits_for(
+            provider, model, self.format_to(provider, model), self.profile.models.get((provider.name, model))
+        )
+        return Abilities(
+            window=self.tenant.window(provider, model),
+            max_output=traits.max_output,
+            images=traits.images,
+            tools=traits.tools,
+            documents=traits.documents,
+        )
 
     def silence_s(self, provider: Provider) -> float:
         """How long a stream that has begun may be silent."""
@@ -361,27 +356,38 @@ class Exchange:
         earlier = view.body.get("previous_response_id") if self.api == "openai-responses" else None
         if not isinstance(earlier, str) or decision.rule.kind == "explicit":
             return decision
-        return replace(decision, candidates=(self.tenant.continuing(earlier, decision.candidates[0]),))
+        return replace(decision, candidates=(self.tenant.continuing(earlier, decision.candidates[0]),), later=no_more)
 
     # --- replies --------------------------------------------------------------------------------------------------
 
-    async def relay_whole(self, way: Way, reply: UpstreamReply, payload: bytes) -> web.Response:
+    async def relay_whole(self, answer: Answer) -> web.Response:
         """A reply that isn't streamed: settled, then sent."""
-        account = self.account
-        account.reply, payload = way.whole(payload, reply)
+        account, way, reply = self.account, answer.way, answer.reply
         if account.reply.error is None:
-            account.finish("ok", reply.status)
+            account.finish("ok", reply.status, classes.SOFT if answer.soft else None)
         else:
             account.finish("upstream-error", reply.status, classes.SOFT)
+        self.serving()
+        if self.trying is not None:
+            self.trying.finished(ok=account.reply.error is None)
+        self.note_cache()
         await account.settle()
         headers = self.headers(way.reply_headers(reply, stream=False))
         if account.attempt is not None and account.attempt.cost_nano_usd is not None:
             headers["x-router-cost-usd"] = f"{account.attempt.cost_nano_usd / 1e9:.9f}"
-        return web.Response(status=reply.status, body=payload, headers=headers)
+        return web.Response(status=reply.status, body=answer.payload, headers=headers)
 
-    async def relay_stream(self, way: Way, reply: UpstreamReply, relay: StreamRelay) -> web.StreamResponse:
+    def serving(self) -> None:
+        """This answer is the client's."""
+        if self.attempt is not None:
+            self._served = self.attempt.chosen.target
+            self.remember()
+
+    async def relay_stream(self, answer: Answer, relay: StreamRelay) -> web.StreamResponse:
         """A stream that has shown content: passed on as it comes."""
-        account = self.account
+        account, trying, way, reply = self.account, self.trying, answer.way, answer.reply
+        assert trying is not None
+        self.serving()
         headers = self.headers(way.reply_headers(reply, stream=True))
         out = web.StreamResponse(status=reply.status, headers=headers)
         out.headers["X-Accel-Buffering"] = "no"
@@ -389,7 +395,9 @@ class Exchange:
 
         async def settle() -> None:
             account.reply = relay.facts
-            account.finish("ok", reply.status)
+            account.finish("ok", reply.status, classes.SOFT if answer.soft else None)
+            trying.finished(ok=True)
+            self.note_cache()
             await account.settle()
 
         try:
@@ -399,6 +407,7 @@ class Exchange:
         except UpstreamError as error:
             account.reply = relay.facts
             account.finish("partial", reply.status, error.error_class)
+            trying.finished(ok=False)
             if relay.failed and relay.at_end:
                 await account.settle()  # the provider told of its failure and then ended its reply: so do we
             else:
@@ -428,26 +437,23 @@ class Exchange:
             transport.close()  # flushes first; the missing last chunk shows that this was no regular end
             asyncio.get_running_loop().call_later(FLUSH_S, transport.abort)  # unless the client reads no more
 
-    async def relay_error(self, way: Way, reply: UpstreamReply, payload: bytes) -> web.Response:
-        """An error status of the provider: passed on as it is, except where it concerns our key, not the client's."""
-        error_class = classes.classify_status(
-            reply.status,
-            message=way.codec.read_reply(payload).error or payload[:2000].decode("utf-8", "replace"),
-            retry_after_s=_seconds(reply.headers.get("Retry-After")),
-            passed_through=self.account.attempt is not None and self.account.attempt.key_name == "passthrough",
-        )
-        if reply.status < 400:
-            raise UpstreamError(f"an unexpected status, {reply.status}", error_class=classes.SERVER)
-        if error_class == classes.AUTH:
-            raise UpstreamError(f"the router's key was refused (status {reply.status})", error_class=error_class)
-        status, body = way.error(self.discreet(payload), reply, error_class, self.id)
-        ours = status < 500 and error_class not in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
-        self.account.finish("client-error" if ours else "upstream-error", status, error_class)
+    async def relay_error(self, error: ErrorReply) -> web.Response:
+        """An error status of the provider, passed on as it is. Clients needn't repeat what has been tried in vain."""
+        way, reply, error_class = error.way, error.reply, error.error_class
+        status, body = way.error(self.discreet(error.payload), reply, error_class, self.id)
+        busy = error_class in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
+        self.account.finish("client-error" if status < 500 and not busy else "upstream-error", status, error_class)
         await self.account.settle()
-        return web.Response(status=status, body=body, headers=self.headers(way.reply_headers(reply, stream=False)))
+        headers = self.headers(way.reply_headers(reply, stream=False))
+        if status >= 500 or status == 408:
+            headers["x-should-retry"] = "false"
+        return web.Response(status=status, body=body, headers=headers)
 
     async def give_up(self, error: UpstreamError) -> web.Response:
-        """No answer from the provider: an error reply in the client's format that says who failed and how."""
+        """No answer from any candidate: what the last one said, or an error in the client's format that tells who
+        failed and how."""
+        if isinstance(error, ErrorReply) and error.error_class != classes.AUTH:
+            return await self.relay_error(error)
         overloaded = error.error_class == classes.BROKEN_START and "overload" in str(error).lower()
         status = _STATUS_OF_CLASS.get(classes.OVERLOADED if overloaded else error.error_class, _BAD_GATEWAY)
         if self.account.attempt is not None:
@@ -455,9 +461,8 @@ class Exchange:
         self.account.finish("upstream-error", status, error.error_class)
         await self.account.settle()
         return replies.error_reply(
-            status, *self.told(error), self.api, request_id=self.id, headers=self.headers(),
-            should_retry=error.error_class != classes.AUTH,
-        )  # fmt: skip
+            status, *self.told(error), self.api, request_id=self.id, headers=self.headers(), should_retry=False
+        )
 
     async def refuse(self, error: Refused, outcome: Outcome = "refused") -> web.Response:
         """An error of ours or the client's, found before a provider was called. What was no request has no row."""
@@ -477,14 +482,16 @@ class Exchange:
 
     def intent(self) -> Intent:
         """The request's row, as far as it is known now."""
-        view, facts, chosen, key = self.view, self.facts, self.chosen, self.admitted.key
+        view, facts, key = self.view, self.facts, self.admitted.key
+        rule = self.decision.rule if self.decision is not None else None
+        chosen = self.attempt.chosen if self.attempt is not None else None
         return Intent(
             id=self.id,
             kind=self.kind,
             time_ms=self.time_ms,
             profile=self.profile.name,
-            rule=chosen.decision.rule.label if chosen else "(none)",
-            rule_hash=chosen.decision.rule.hash if chosen else "",
+            rule=rule.label if rule else "(none)",
+            rule_hash=rule.hash if rule else "",
             file_hash=self.profile.file_hash,
             client=facts.client if facts else "other",
             key=key.name if key else None,
@@ -495,48 +502,43 @@ class Exchange:
             provider=chosen.provider.name if chosen else None,
             model=chosen.model if chosen else None,
             stream=bool(_text(view, "stream")),
-            reason=chosen.decision.reason if chosen else "",
+            reason=self.decision.reason if self.decision else "",
         )
 
     def told(self, error: UpstreamError) -> tuple[str, str]:
         """A failure's code and text for the client: profile, rule and target, then what happened."""
-        rule = self.chosen.decision.rule.label if self.chosen else "(none)"
-        target = self.chosen.target if self.chosen else "(none)"
+        rule = self.decision.rule.label if self.decision else "(none)"
+        target = self.attempt.chosen.target if self.attempt else "(none)"
         happened = self.discreet(str(error).encode()).decode()
         return error.error_class, f"profile {self.profile.name}, rule {rule}, target {target}: {happened}"
 
     def discreet(self, text: bytes) -> bytes:
         """A provider's error without our key in it: careless servers repeat what they refuse."""
-        return text.replace(self._key, b"(key)") if self._key else text
+        key = self.attempt.authorised.key if self.attempt is not None else b""
+        return text.replace(key, b"(key)") if key else text
 
     def headers(self, passing: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
         """The provider's headers that may pass, and what the router has to say."""
         headers = passing if passing is not None else CIMultiDict[str]()
-        chosen, way = self.chosen, self.way
-        dropped = [loss.field for loss in way.losses] if way is not None else []
-        if chosen is not None and chosen.decision.rule.set:
-            dropped += (way.codec if way is not None else self.codec).unplaced(chosen.decision.rule.set)
+        attempt, decision = self.attempt, self.decision
+        dropped: list[str] = []
+        if attempt is not None:
+            dropped = [loss.field for loss in attempt.way.losses]
+            if attempt.chosen.rule.set:
+                dropped += attempt.way.codec.unplaced(attempt.chosen.rule.set)
         headers.extend(
             replies.router_headers(
                 request_id=self.id,
                 profile=self.profile.name,
-                rule=chosen.decision.rule.label if chosen else "(none)",
-                provider=chosen.provider.name if chosen else "",
-                model=chosen.model if chosen else "",
+                rule=decision.rule.label if decision else "(none)",
+                provider=attempt.chosen.provider.name if attempt else "",
+                model=attempt.chosen.model if attempt else "",
                 attempts=self.account.calls,
-                reason=chosen.decision.reason if chosen else "",
+                reason=decision.reason if decision else "",
                 dropped=dropped,
             )
         )
         return headers
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return seconds if seconds is not None and 0 <= seconds < 1e9 else None
 
 
 def _text(view: RequestView | None, field: str) -> str:

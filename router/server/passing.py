@@ -19,10 +19,11 @@ from router.providers.addresses import endpoint_url
 from router.routing.rules import RouteDecision, Rule, Target, explicit_rule
 from router.server import replies
 from router.server.admission import Admitted
+from router.server.attempt import REPLY_CAP, Chosen
 from router.server.authorise import authorise
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.exchange import REPLY_CAP, Chosen, Exchange
+from router.server.exchange import Exchange
 from router.server.services import Services
 from router.server.tenant import Tenant
 from router.server.ways import EVENTS, PassThrough, Way, client_query
@@ -53,7 +54,7 @@ class PassOn(Exchange):
         self.is_json = not form and self.payload.lstrip()[:1] == b"{"  # whatever it is called: curl calls it a form
         return self.codec.view(Body.parse(self.payload if self.is_json else b"{}"))
 
-    async def decide(self, view: RequestView) -> Chosen:
+    async def decide(self, view: RequestView) -> RouteDecision:
         """The provider by the model's prefix, by ``other-to``, or the default."""
         asked = view.body.get("model", "")
         if not isinstance(asked, str):
@@ -61,7 +62,7 @@ class PassOn(Exchange):
         routes, providers = self.profile.routes, self.profile.providers
         named = explicit_rule(routes, asked)
         if named is not None:
-            return self.choose(RouteDecision(named, named.targets, named.reason))
+            return RouteDecision(named, named.targets, named.reason)
         provider = self.profile.other_to
         if provider is None and routes.default is not None and routes.default.targets:
             default = routes.default.targets[0].provider
@@ -73,7 +74,7 @@ class PassOn(Exchange):
             )
         reason = "other-to" if self.profile.other_to else "default"
         rule = Rule(kind="catalog", label=f"other → {provider}", hash="other", targets=(Target(provider, asked),))
-        return self.choose(RouteDecision(rule, rule.targets, reason))
+        return RouteDecision(rule, rule.targets, reason)
 
     def way_to(self, view: RequestView, chosen: Chosen) -> Way:
         return _Onwards(self.codec, self._body(view, chosen))

@@ -48,6 +48,11 @@ class StreamRelay:
         return self._tap.failed
 
     @property
+    def has_content(self) -> bool:
+        """Whether anything of an answer was seen."""
+        return self._tap.committed
+
+    @property
     def at_end(self) -> bool:
         """Whether the provider has ended its reply as it should, whatever was in it."""
         return self._at_end

@@ -7,9 +7,10 @@ and the script's process belong to the tenant and outlive a reload.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,12 +25,15 @@ from router.money.prices import PriceTable
 from router.profile.problems import Problem, shown
 from router.profile.profile import Profile
 from router.providers.credentials import Credentials
-from router.routing.facts import RequestFacts
+from router.providers.provider import Provider
+from router.routing.facts import Facts, RequestFacts
 from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
 from router.server.listeners import Listener
+from router.server.ordering import Ordering
 from router.server.script import Script
+from router.server.target_health import TargetHealth
 from router.wire.opaque import INVENTED
 from router.wire.request import RequestView
 
@@ -54,14 +58,17 @@ class Tenant:
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
         self._conversations: OrderedDict[str, Target] = OrderedDict()
+        self._turns: dict[str, int] = {}  # of round-robin, by the rule's hash
         self._responses: OrderedDict[str, Target] = OrderedDict()
         self._credentials = credentials
         self._may_run_commands = may_run_commands
+        self.health = TargetHealth(profile)
         self.use(profile)
 
     def use(self, profile: Profile) -> None:
         """Swap in another version of the profile. Requests under way keep theirs."""
         self.profile = profile
+        self.health.use(profile)
         self.credentials = self._credentials.for_profile(profile.dotenv, allow_commands=self._may_run_commands)
         if self.script is not None and self.script.path != profile.script:
             self.script.close()
@@ -133,6 +140,23 @@ class Tenant:
         )
         return facts
 
+    def ordering(self, facts: Facts, *, chance: Callable[[], float] = random.random) -> Ordering:
+        """How strategies order the candidates of one request."""
+        return Ordering(self, facts, chance=chance, turns=self._turns)
+
+    def target_of(self, conversation: str | None) -> Target | None:
+        """Where the conversation's previous request went."""
+        return self._conversations.get(conversation) if conversation is not None else None
+
+    def window(self, provider: Provider, model: str) -> int | None:
+        """The tokens that a request to a model may have: the profile's word, what it refused, or the price table's."""
+        own = self.profile.models.get((provider.name, model), {}).get("context")
+        if isinstance(own, int):
+            return own
+        learned = self.health.windows.get((provider.name, model))
+        listed = self.prices.context_window(provider.price_provider, model) if provider.price_provider else None
+        return min(filter(None, (learned, listed)), default=None)
+
     def budget_used(self) -> float | None:
         """The spent share of the tightest window in force."""
         return self.budget.used_share(datetime.now(self.profile.timezone)) if self.budget else None
@@ -180,7 +204,7 @@ class Tenant:
 
     def provider_of(self, conversation: str | None) -> str | None:
         """The provider of the conversation's previous request."""
-        target = self._conversations.get(conversation) if conversation is not None else None
+        target = self.target_of(conversation)
         return target.provider if target is not None else None
 
     def owner_of_response(self, response_id: str) -> str:

@@ -27,6 +27,9 @@ ask-usage = false
 [default]
 to = "{provider}"
 model = "target"
+
+[retry]
+total = 1
 """
 # By the format a client speaks. These three can count tokens, so that their counts can be compared, too.
 PROVIDERS = {

@@ -30,12 +30,16 @@ class World(NamedTuple):
     groq: FakeProvider
 
 
+LARGE_WINDOW = '\n[models."anthropic/claude-sonnet-4-5"]\ncontext = 1_000_000\n'
+"""The recorded conversations are longer than this model takes by itself."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     async with FakeProvider(answer) as anthropic, FakeProvider(answer) as groq:
         home = tmp_path_factory.mktemp("first") / "home"
         addresses = {"anthropic": anthropic.url, "groq": groq.url}
-        async with serving(home, {"work": FIRST_FILE}, providers=addresses) as router:
+        async with serving(home, {"work": FIRST_FILE + LARGE_WINDOW}, providers=addresses) as router:
             yield World(router, anthropic, groq)
 
 

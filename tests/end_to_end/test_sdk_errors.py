@@ -14,14 +14,15 @@ import pytest
 import pytest_asyncio
 
 from tests.support.answers import chat_chunks, encoded, messages_events, response_events
+from tests.support.asking import ONE_CALL
 from tests.support.provider import SSE, Close, End, FakeProvider, Pause, Reset, Send, Status, Step, whole
 from tests.support.sdk import claude, gpt
 from tests.support.serving import Running, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CLAUDE = '[default]\nto = "anthropic"\n'
-GPT = '[default]\nto = "openai"\n'
+CLAUDE = f'[default]\nto = "anthropic"\n{ONE_CALL}'
+GPT = f'[default]\nto = "openai"\n{ONE_CALL}'
 NARROW = '[providers.openai]\nformats = ["openai-chat"]\n\n[default]\nto = "openai"\n'
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from router.server import exchange
+from router.server import attempt
 from tests.support.aftermath import aftermath
 from tests.support.answers import chat_chunks, message, messages_events
 from tests.support.asking import CHAT, FORMATS, GEMINI, MESSAGES, RESPONSES, Format
@@ -298,8 +298,8 @@ async def test_usage_that_cannot_be_is_unknown_and_never_stops_the_ledger(form: 
 
 
 async def test_a_reply_too_large_is_given_up(arena: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "REPLY_CAP", 100_000)
-    monkeypatch.setattr(exchange, "ERROR_CAP", 10_000)
+    monkeypatch.setattr(attempt, "REPLY_CAP", 100_000)
+    monkeypatch.setattr(attempt, "ERROR_CAP", 10_000)
 
     def endless(status: int) -> Iterator[Step]:
         yield Status(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -96,10 +97,8 @@ async def test_a_key_is_nowhere_but_at_its_provider(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     world.fake.answer = script
-    for form in FORMATS:
-        await world.ask(form, stream=False)
-        await world.ask(form, stream=True)
-        await world.ask(form, stream=False, tag="other")
+    for form, options in itertools.product(FORMATS, ({"stream": False}, {"stream": True}, {"tag": "other"})):
+        await world.ask(form, **{"stream": False, **options})
     shown = {**await world.everything(), "log": caplog.text.encode()}
     for key in (HERS, OTHERS, CLIENTS):
         assert [place for place, content in shown.items() if key.encode() in content] == []

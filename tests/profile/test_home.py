@@ -177,12 +177,6 @@ def test_settings_without_effect_are_warned_of_and_no_errors(home: Home) -> None
     assert said == [(11, "server.restart-grace", "warning"), (18, "helper", "warning")]
 
 
-def test_keys_of_providers_without_effect_are_warned_of(home: Home) -> None:
-    home.providers_file.write_text('[openai]\napi-keys = ["env:A", "env:B"]\ntimeouts = { first-event = "5s" }\n')
-    assert home.catalog()[1] == ()
-    assert [problem.path for problem in home.problems()] == ["openai.api-keys", "openai.timeouts.first-event"]
-
-
 def test_a_home_open_to_others_is_warned_of(home: Home) -> None:
     home.path.chmod(0o755)
     (problem,) = home.problems()

@@ -369,7 +369,7 @@ expect-rule = "x"
     assert (profile.timezone.key, profile.timezone_name, profile.echo_model) == (
         "Europe/Berlin", "Europe/Berlin", "requested",
     )  # fmt: skip
-    assert (profile.routes.rules_on, profile.strategy) == (False, "first-match")
+    assert (profile.routes.rules_on, profile.routes.strategy) == (False, "first-match")
     assert (profile.timeouts.idle, profile.timeouts.connect) == (60.0, 5.0)
     assert profile.budget is not None
     assert profile.budget.daily_nano_usd == 100_000_000

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from router.routing.rules import no_more
 from router.server import relay
 from tests.support import answers
 from tests.support.answers import answer
@@ -431,7 +432,10 @@ async def test_a_request_is_forgotten_while_its_reply_streams(tmp_path: Path) ->
             await reply.content.readany()
             [exchange] = router.app.services.active
             assert exchange.view is None
-            assert exchange.way is not None
-            assert exchange.way.body == b""
+            assert exchange.attempt is not None
+            assert exchange.attempt.way.body == b""
+            assert exchange.facts is None
+            assert exchange.decision is not None
+            assert exchange.decision.later is no_more
             quiet.go_on.set()
             await reply.read()

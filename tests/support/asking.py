@@ -10,9 +10,16 @@ from typing import Any
 from tests.support import answers
 from tests.support.provider import SSE, Send, Status, Step
 
-PROFILE = """\
+ONE_CALL = """
+[retry]
+total = 1
+"""
+"""Settings of profiles whose requests are to meet what one call of theirs meets."""
+
+PROFILE = f"""\
 [default]
 target = "fake/model-1"
+{ONE_CALL}
 
 [prices."fake/model-1"]
 input = 3.0

@@ -34,6 +34,11 @@ class Running:
     def get(self, path: str, **options: Any) -> Any:
         return self.session.get(self.url + path, **options)
 
+    def forgive(self) -> None:
+        """Hold no failure against any target or key from now on."""
+        for tenant in self.app.tenants:
+            tenant.health.failed = _forgiven  # type: ignore[method-assign]
+
     async def flush(self) -> None:
         """Wait until nothing is under way and every record is in the database."""
         while self.app.services.active or self.app.services.annotator.waiting or self.app.ledger.waiting:
@@ -44,6 +49,10 @@ class Running:
         """Rows of the ledger, everything written."""
         await self.flush()
         return read_rows(self.app.home.database, table, where)
+
+
+def _forgiven(*what: object) -> None:
+    """A failure that nobody remembers."""
 
 
 def read_rows(database: Path, table: str = "requests", where: str = "1") -> list[dict[str, Any]]:
@@ -84,9 +93,13 @@ async def serving(
     environ: Mapping[str, str] = ENVIRON,
     settings: str = "",
     providers: Mapping[str, str] | None = None,
+    resentful: bool = False,
     **options: Any,
 ) -> AsyncIterator[Running]:
-    """A router on a free port with these profiles (name to routing.toml); ``providers`` are names with base URLs."""
+    """A router on a free port with these profiles (name to routing.toml); ``providers`` are names with base URLs.
+
+    Most tests have one target fail again and again, so breakers and cooldowns hear of failures only if ``resentful``.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if providers:
         write_providers(home, providers)
@@ -98,6 +111,9 @@ async def serving(
     await app.start()
     try:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            yield Running(app, session)
+            running = Running(app, session)
+            if not resentful:
+                running.forgive()
+            yield running
     finally:
         await app.stop()

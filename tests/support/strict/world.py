@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.asking import ONE_CALL
 from tests.support.serving import Running, serving
 from tests.support.strict.anthropic_replies import Anthropic
 from tests.support.strict.chat import DEEPSEEK, GROQ, MISTRAL
@@ -35,7 +36,7 @@ class Target:
     pictures: str = "anywhere"  # not-in-results, none
 
     def profile(self, url: str) -> str:
-        """The profile that leads here."""
+        """The profile that leads here. The recorded conversations are too long for some of these models."""
         prices = "\n".join(f"{name} = {usd}" for name, usd in USD_PER_MILLION.items())
         return f"""\
 [providers.{self.provider}]
@@ -46,9 +47,12 @@ api-key = "env:TEST_KEY"
 [default]
 target = "{self.provider}/{self.model}"
 
+[models."{self.provider}/{self.model}"]
+context = 2_000_000
+
 [prices."{self.provider}/{self.model}"]
 {prices}
-"""
+{ONE_CALL}"""
 
 
 TARGETS = {
