@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from router.wire.usage import Usage
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "drafts"
 HALVES = ("development", "held-out")
 THRESHOLDS = (0.6, 0.7, 0.8)
+BEGIN, END = "<!-- table: scripts/judge-drafts --write -->", "<!-- end of table -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,7 @@ class Case:
         return judge(self.question, self.draft, risky_tools=self.risky_tools)
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of some drafts are accepted."""
-
-    accepted: int
-    all: int
-
-    def __str__(self) -> str:
-        return f"{self.accepted}/{self.all}"
+Judged = tuple[Case, Judgement]
 
 
 def cases(folder: Path = FOLDER) -> list[Case]:
@@ -53,32 +46,58 @@ def cases(folder: Path = FOLDER) -> list[Case]:
     return [_case(file, case, tools) for file in files for case in file["cases"]]
 
 
-def shares(judged: Iterable[tuple[Case, Judgement]], threshold: float) -> Share:
-    """The share that this threshold accepts."""
-    accepted = [judgement.accepted(threshold) for _, judgement in judged]
-    return Share(sum(accepted), len(accepted))
+def judged() -> list[Judged]:
+    """All of them with their judgements."""
+    return [(case, case.judged()) for case in cases()]
 
 
-def by_kind(judged: Iterable[tuple[Case, Judgement]]) -> dict[tuple[bool, str], list[tuple[Case, Judgement]]]:
-    """Grouped by label and kind."""
-    found: dict[tuple[bool, str], list[tuple[Case, Judgement]]] = {}
-    for case, judgement in judged:
-        found.setdefault((case.accept, case.kind), []).append((case, judgement))
-    return found
+HEADINGS = ("drafts", "should pass", *(f"{half} {threshold}" for half in HALVES for threshold in THRESHOLDS))
 
 
-def table(judged: list[tuple[Case, Judgement]]) -> Iterator[list[str]]:
-    """The table of docs/cascade.md: for each kind, then for all good and all bad ones, the share accepted at each
-    threshold by half."""
-    rows = [(accept, kind, group) for (accept, kind), group in by_kind(judged).items()]
-    for accept, word in ((True, "all that should be"), (False, "all that should not be")):
-        rows.append((accept, word, [each for each in judged if each[0].accept is accept]))
-    for accept, kind, group in rows:
-        cells = [kind, "yes" if accept else "no"]
+def rows(judged: list[Judged]) -> Iterator[list[str]]:
+    """For each kind, then for all good and all bad ones: how many are accepted, by half and threshold."""
+    kinds = dict.fromkeys((case.accept, case.kind) for case, _ in judged)
+    groups = [(*kind, [each for each in judged if (each[0].accept, each[0].kind) == kind]) for kind in kinds]
+    for accept, name in ((True, "all good ones"), (False, "all bad ones")):
+        groups.append((accept, name, [each for each in judged if each[0].accept is accept]))
+    for accept, name, group in groups:
+        row = [name, "yes" if accept else "no"]
         for half in HALVES:
-            members = [each for each in group if each[0].half == half]
-            cells += [str(shares(members, threshold)) for threshold in THRESHOLDS]
-        yield cells
+            members = [judgement for case, judgement in group if case.half == half]
+            row += [f"{accepted(members, threshold)}/{len(members)}" for threshold in THRESHOLDS]
+        yield row
+
+
+def accepted(judgements: Iterable[Judgement], threshold: float) -> int:
+    """How many this threshold accepts."""
+    return sum(judgement.accepted(threshold) for judgement in judgements)
+
+
+def with_table(page: str, judged: list[Judged]) -> str:
+    """A page of the documentation with the table between its marks as it is now."""
+    lines = [HEADINGS, ["---"] * 2 + ["---:"] * (len(HEADINGS) - 2), *rows(judged)]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    before, mark, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (mark and end):
+        raise ValueError(f"the page has no marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def figures(judged: list[Judged]) -> list[dict[str, Any]]:
+    """Each draft with its judgement, as plain data."""
+    return [
+        {
+            "id": case.id,
+            "kind": case.kind,
+            "half": case.half,
+            "accept": case.accept,
+            "score": judgement.score,
+            "fatal": judgement.fatal,
+            "checks": [asdict(check) for check in judgement.checks],
+        }
+        for case, judgement in judged
+    ]
 
 
 def _case(file: Mapping[str, Any], case: Mapping[str, Any], tools: Mapping[str, list[dict[str, Any]]]) -> Case:

@@ -241,7 +241,8 @@ _LANGUAGE: Final = (
 _PROGRAM: Final = r"(?:scripts?|programs?|class|component|code|skript|programm|klasse)"
 WRITES_CODE: Final = _phrases(
     rf"""
-    {_WRITE} .{{0,60}}?\b(?:functions?(?! name)|methods?|quer(?:y|ies)|regex|dockerfile|makefile|decorator|quicksort|mergesort)
+    {_WRITE} .{{0,60}}?\b(?:functions?(?! name)|methods?|quer(?:y|ies)|regex)
+    {_WRITE} .{{0,60}}?\b(?:dockerfile|makefile|decorator|quicksort|mergesort)
     {_WRITE} .{{0,60}}?\b(?:funktion|fonction|función|consulta)
     {_WRITE} .{{0,60}}?\b{_LANGUAGE}\b.{{0,30}}? {_PROGRAM}
     {_WRITE} .{{0,60}}?\b{_PROGRAM} .{{0,20}}?\b(?:in|with|using|mit) {_LANGUAGE}
