@@ -3,7 +3,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -72,6 +75,9 @@ ROWS = {
 
 
 @pytest.mark.parametrize("error_class", ROWS)
+ROW: Final = r"^\| `([\w-]+)` \|(?:[^|]*\|){3} ([1½–]) \|"
+
+
 def test_every_class_has_its_row(error_class: str) -> None:
     policy = POLICIES[error_class]
     assert (policy.same, policy.following, policy.breaker, policy.cooldown) == ROWS[error_class]
@@ -499,3 +505,13 @@ def test_one_failure_in_ten_is_within_the_budget(per_s: int) -> None:
             budget.take(now)
     assert wanted > 50 * per_s
     assert refused <= wanted / 1000
+
+
+ROW: Final = r"^\| `([\w-]+)` \|(?:[^|]*\|){3} ([1½–]) \|"
+
+
+def test_every_class_has_its_row_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text("utf-8")
+    rows = {name: {"1": 1.0, "½": 0.5, "–": 0.0}[weight] for name, weight in re.findall(ROW, page, re.MULTILINE)}
+    assert rows == {name: policy.breaker for name, policy in POLICIES.items()}
+
