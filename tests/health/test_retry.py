@@ -29,6 +29,8 @@ from router.health.retry import (
 
 CLASSES = {value for name, value in vars(classes).items() if name.isupper() and isinstance(value, str)}
 USUAL = RetrySettings()
+ROW: Final = r"^\| `([\w-]+)` \|(?:[^|]*\|){3} ([1½–]) \|"
+"""A row of the documentation's table: the class, and its weight in the breaker."""
 
 
 def step(
@@ -75,9 +77,6 @@ ROWS = {
 
 
 @pytest.mark.parametrize("error_class", ROWS)
-ROW: Final = r"^\| `([\w-]+)` \|(?:[^|]*\|){3} ([1½–]) \|"
-
-
 def test_every_class_has_its_row(error_class: str) -> None:
     policy = POLICIES[error_class]
     assert (policy.same, policy.following, policy.breaker, policy.cooldown) == ROWS[error_class]
@@ -507,11 +506,7 @@ def test_one_failure_in_ten_is_within_the_budget(per_s: int) -> None:
     assert refused <= wanted / 1000
 
 
-ROW: Final = r"^\| `([\w-]+)` \|(?:[^|]*\|){3} ([1½–]) \|"
-
-
 def test_every_class_has_its_row_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text("utf-8")
     rows = {name: {"1": 1.0, "½": 0.5, "–": 0.0}[weight] for name, weight in re.findall(ROW, page, re.MULTILINE)}
     assert rows == {name: policy.breaker for name, policy in POLICIES.items()}
-
