@@ -161,4 +161,29 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE requests ADD COLUMN dropped TEXT;   -- what translation left out, by the client's names
     ALTER TABLE attempts ADD COLUMN api TEXT;       -- the wire format spoken with the provider
     """,
+    """
+    -- What a profile leaves alone, so that a restart doesn't begin with calls that are known to fail.
+    CREATE TABLE breakers (
+        profile        TEXT NOT NULL,
+        provider       TEXT NOT NULL,
+        model          TEXT NOT NULL,
+        key_name       TEXT NOT NULL,               -- '' for none
+        retry_at_ms    INTEGER NOT NULL,            -- UTC
+        left_ms        INTEGER NOT NULL,            -- of the wait, when it was written
+        doublings      INTEGER NOT NULL,
+        failed_at_ms   INTEGER NOT NULL,
+        PRIMARY KEY (profile, provider, model, key_name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE cooldowns (
+        profile        TEXT NOT NULL,
+        provider       TEXT NOT NULL,
+        model          TEXT,                        -- NULL = all
+        key_name       TEXT,                        -- NULL = all
+        until_ms       INTEGER NOT NULL,            -- UTC
+        left_ms        INTEGER NOT NULL,
+        reason         TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX cooldowns_by_profile ON cooldowns (profile);
+    """,
 )

@@ -26,6 +26,7 @@ from router.profile.watch import Fingerprint, fingerprint
 from router.providers.credentials import Credentials
 from router.server import ports
 from router.server.admission import hash_key
+from router.server.health_keeper import HealthKeeper
 from router.server.listeners import Handler, Listener, is_loopback
 from router.server.tenant import Tenant
 
@@ -60,6 +61,7 @@ class Tenants:
         self._credentials = credentials
         self._prices = prices
         self._ledger = ledger
+        self._keeper = HealthKeeper(ledger)
         self._host = host
         self._may_run_commands = may_run_commands
         self._tls = tls
@@ -180,12 +182,13 @@ class Tenants:
                     await self._drop(name)
 
     async def close(self) -> None:
-        """End every profile's listener and script."""
+        """End every profile's listener and script, and save what they leave alone."""
         for tenant in self._running.values():
             if tenant.listener is not None:
                 await tenant.listener.close()
             if tenant.script is not None:
                 await tenant.script.end()
+        await self._keeper.close()
 
     def stop_listening(self) -> None:
         """Accept no more connections on the profiles' own ports."""
@@ -240,9 +243,9 @@ class Tenants:
             if (problem.path, problem.message) not in told:
                 log.warning("%s", problem)
         if tenant is None:
-            tenant = self._running[name] = Tenant(
-                loaded.profile, self._credentials, self._prices, may_run_commands=self._may_run_commands
-            )
+            tenant = Tenant(loaded.profile, self._credentials, self._prices, may_run_commands=self._may_run_commands)
+            await self._keeper.adopt(tenant)
+            self._running[name] = tenant
         else:
             tenant.use(loaded.profile)
             tenant.reloads += 1
