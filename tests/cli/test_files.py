@@ -58,8 +58,8 @@ def test_all_problems_are_shown_with_file_line_and_key_and_the_status_is_2(run: 
 
 
 def test_keys_that_do_nothing_yet_are_warned_of(run: Any, home: Home) -> None:
-    add(home, "work", '[default]\nto = "groq"\n[breaker]\nfailures = 5\n')
-    assert "breaker: isn't active yet" in run("check", "work").stdout
+    add(home, "work", '[default]\nto = "groq"\n[limits]\nqueue = 5\n')
+    assert "limits: isn't active yet" in run("check", "work").stdout
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def _logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
 
 async def test_the_start_tells_every_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     home = tmp_path / "home"
-    rules = '[default]\nto = "anthropic"\nfallback = "groq/x"\n'
+    rules = '[default]\nto = "anthropic"\nbudget = { daily-usd = 1 }\n'
     home.mkdir(mode=0o755)
     home.chmod(0o755)
     async with serving(home, {"work": rules}, settings='[server]\nrestart-grace = "1m"\n') as router:
@@ -122,7 +122,7 @@ async def test_the_start_tells_every_warning(tmp_path: Path, caplog: pytest.LogC
         "can be entered by other users",
         "server.restart-grace: isn't active yet",
         "no key for anthropic: set ANTHROPIC_API_KEY",
-        "default.fallback: isn't active yet",
+        "default.budget: isn't active yet",
     ):
         assert text in caplog.text, text
 
