@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable
-from typing import TypeVar
 
 import click
 
@@ -14,8 +11,6 @@ from router.cli.complete import profile_names
 from router.cli.output import Column
 from router.cli.places import Places, examples, json_option, places_options
 from router.errors import ConfigError
-
-T = TypeVar("T")
 
 
 @click.group(
@@ -52,10 +47,10 @@ def create(places: Places, profile: str, name: str, daily_usd: float | None, as_
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
-    if _server_runs(places):
+    if places.server_runs:
         made = places.server.call("POST", "/keys", {"profile": profile, "name": name, "daily_usd": daily_usd})
     elif profile in places.found:
-        made = _write(places, job)
+        made = places.write(job)
     else:
         raise ConfigError(places.unknown(profile, places.found))
     if daily_usd is not None:
@@ -132,32 +127,11 @@ def revoke(places: Places, key_id: str, as_json: bool) -> None:
     in_force = {key.id for key in places.reader.client_keys() if key.revoked_ms is None}
     if key_id not in in_force:
         raise ConfigError(f'no key in force has the id "{key_id}"; see `router key list`')
-    if _server_runs(places):
+    if places.server_runs:
         places.server.call("DELETE", f"/keys/{key_id}")
     else:
-        _write(places, job)
+        places.write(job)
     if as_json:
         output.show_json({"id": key_id, "revoked": True})
     else:
         click.echo(f"revoked {key_id}")
-
-
-def _server_runs(places: Places) -> bool:
-    return places.home.socket.exists() and places.server.alive()
-
-
-def _write(places: Places, job: Callable[[sqlite3.Connection], T]) -> T:
-    """Write into the ledger's database in the server's place, holding its lock."""
-    from router.ledger.lock import HomeLock
-    from router.ledger.store import Ledger
-
-    async def write() -> T:
-        ledger = await Ledger.open(places.home.database)
-        try:
-            return await ledger.run(job)
-        finally:
-            await ledger.close()
-
-    places.home.create()
-    with HomeLock(places.home.lock):
-        return asyncio.run(write())

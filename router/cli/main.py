@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("prices", "Show the price table, or the prices of one model."),
     "demo": ("demo", "Show the router at work: no keys, no network."),
     "key": ("key", "Create, list and revoke client keys."),
+    "breaker": ("breaker", "Show which targets and keys are left alone, or end that."),
 }
 
 

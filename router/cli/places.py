@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import sqlite3
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,6 +25,8 @@ from router.routing.rules import RouteTable
 if TYPE_CHECKING:
     from router.money.prices import PriceTable
     from router.server.admin import AdminClient
+
+T = TypeVar("T")
 
 DEFAULT_HOME = Path("~/.router")
 
@@ -66,6 +69,29 @@ class Places:
         from router.server.admin import AdminClient
 
         return AdminClient(self.home.socket)
+
+    @property
+    def server_runs(self) -> bool:
+        """Whether a server answers on this home."""
+        return self.home.socket.exists() and self.server.alive()
+
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Write into the ledger's database in the server's place, holding its lock."""
+        import asyncio
+
+        from router.ledger.lock import HomeLock
+        from router.ledger.store import Ledger
+
+        async def write() -> T:
+            ledger = await Ledger.open(self.home.database)
+            try:
+                return await ledger.run(job)
+            finally:
+                await ledger.close()
+
+        self.home.create()
+        with HomeLock(self.home.lock):
+            return asyncio.run(write())
 
     def load(self, name: str) -> Loaded:
         """A profile with its problems. Raises ConfigError if there is none of this name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from router.health.breaker import SavedBreaker
+from router.health.breaker import SavedBreaker, names_target
 from router.health.cooldowns import SavedCooldown
 
 _BREAKER = "provider, model, key_name, retry_at_ms, left_ms, doublings, failed_at_ms"
@@ -45,6 +45,14 @@ def load(connection: sqlite3.Connection, profile: str) -> SavedHealth:
     breakers = connection.execute(f"SELECT {_BREAKER} FROM breakers WHERE profile = ?", (profile,))
     cooldowns = connection.execute(f"SELECT {_COOLDOWN} FROM cooldowns WHERE profile = ?", (profile,))
     return SavedHealth(tuple(SavedBreaker(*row) for row in breakers), tuple(SavedCooldown(*row) for row in cooldowns))
+
+
+def without(health: SavedHealth, pattern: str) -> SavedHealth:
+    """The rest, without what a pattern names: ``PROVIDER``, ``PROVIDER/MODEL``, ``*`` for all."""
+    return SavedHealth(
+        tuple(row for row in health.breakers if not names_target(pattern, row.provider, row.model)),
+        tuple(row for row in health.cooldowns if not names_target(pattern, row.provider, row.model or "")),
+    )
 
 
 def profiles(connection: sqlite3.Connection) -> list[str]:

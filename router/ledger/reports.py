@@ -18,7 +18,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import history, sums
+from router.ledger import health_rows, history, sums
+from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
@@ -149,6 +150,12 @@ class Reader:
         """All client keys ever made, oldest first, without what they are."""
         with self._open() as connection:
             return history.client_keys(connection, profile)
+
+    def left_alone(self, profile: str | None = None) -> dict[str, SavedHealth]:
+        """What profiles left alone when that changed last, by profile; some of it may be over."""
+        with self._open() as connection:
+            names = health_rows.profiles(connection) if profile is None else [profile]
+            return {name: health_rows.load(connection, name) for name in names}
 
     def tags(self, profile: str | None = None, among: int = 10_000) -> list[str]:
         """The tags of the latest requests, by name."""

@@ -32,6 +32,11 @@ class _NewKey(msgspec.Struct):
     daily_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
+class _Reset(msgspec.Struct):
+    profile: str
+    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] = "*"
+
+
 @web.middleware
 async def _tell_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,6 +73,8 @@ class AdminServer:
         routes.router.add_get("/keys", self._keys)
         routes.router.add_post("/keys", self._create_key)
         routes.router.add_delete("/keys/{id}", self._revoke_key)
+        routes.router.add_get("/breakers", self._breakers)
+        routes.router.add_post("/breakers/reset", self._reset_breakers)
         self._runner = web.AppRunner(routes, access_log=None)
         await self._runner.setup()
         self._path.unlink(missing_ok=True)
@@ -106,7 +113,7 @@ class AdminServer:
     async def _create_key(self, request: web.Request) -> web.Response:
         asked = msgspec.json.decode(await request.read(), type=_NewKey)
         if self._app.tenants.find(asked.profile) is None:
-            return replies.json_reply({"error": self._app.tenants.why_missing(asked.profile)}, status=404)
+            return self._missing(asked.profile)
 
         def job(connection: sqlite3.Connection) -> dict[str, str]:
             return client_keys.create(connection, profile=asked.profile, name=asked.name, daily_usd=asked.daily_usd)
@@ -128,6 +135,20 @@ class AdminServer:
         answer = await ledger.run(job)
         self._app.services.keys = await ledger.run(client_keys.ring)
         return replies.json_reply(answer)
+
+    async def _breakers(self, request: web.Request) -> web.Response:
+        rows = [each.json(tenant.name) for tenant in self._app.tenants for each in tenant.health.left_alone()]
+        return replies.json_reply({"breakers": rows})
+
+    async def _reset_breakers(self, request: web.Request) -> web.Response:
+        asked = msgspec.json.decode(await request.read(), type=_Reset)
+        tenant = self._app.tenants.find(asked.profile)
+        if tenant is None:
+            return self._missing(asked.profile)
+        return replies.json_reply({"reset": tenant.health.reset(asked.pattern)})
+
+    def _missing(self, profile: str) -> web.Response:
+        return replies.json_reply({"error": self._app.tenants.why_missing(profile)}, status=404)
 
 
 class AdminClient:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CREATED = 1_700_000_000
 CREATED_AT = "2023-11-14T22:13:20Z"
 
+MOST_LEFT_ALONE = 10  # lines of a profile's health: with many models at one provider a failure is a line each
+
 
 async def root(
     services: Services, tenants: Tenants, tenant: Tenant | None, request: web.BaseRequest, endpoint: Endpoint
@@ -44,7 +46,7 @@ async def health(
     )
     profiles: dict[str, Any] = {}
     for one in shown:
-        of_profile = one.problem_lines()
+        of_profile = [*one.problem_lines(), *_at_most(one.health.problem_lines(), MOST_LEFT_ALONE)]
         profiles[one.name] = {"status": "degraded" if of_profile else "healthy", "problems": of_profile}
     for name in problems:
         profiles[name] = {"status": "down", "problems": tenants.problem_lines(name)}
@@ -58,6 +60,10 @@ async def health(
         "problems": server,
     }
     return replies.json_reply(answer, status=503 if services.draining else 200)
+
+
+def _at_most(lines: list[str], count: int) -> list[str]:
+    return lines if len(lines) <= count else [*lines[:count], f"and {len(lines) - count} more"]
 
 
 def services_problems(services: Services) -> list[str]:

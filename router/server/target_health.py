@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from router.errors import UpstreamError
 from router.health import classes
-from router.health.breaker import Breakers, Change, Ticket
+from router.health.breaker import Breakers, BreakerSettings, Change, Ticket
 from router.health.cooldowns import Cooldowns
 from router.health.performance import Performance
 from router.health.prompt_caches import PromptCaches
@@ -42,6 +42,11 @@ class LeftAlone(NamedTuple):
 
     def __str__(self) -> str:
         return target_name(self.provider, self.model, self.key)
+
+    def json(self, profile: str) -> dict[str, object]:
+        """As the commands get it."""
+        again_s = None if self.again_s is None else round(self.again_s, 1)
+        return {"profile": profile, **self._asdict(), "again_s": again_s}
 
 
 class TargetHealth:
@@ -127,24 +132,7 @@ class TargetHealth:
 
     def left_alone(self) -> list[LeftAlone]:
         """Every cooldown, and every breaker that has seen a failure, closed ones too."""
-        now = self.now
-        found = [
-            LeftAlone(
-                row.key.provider,
-                row.key.model,
-                row.key.key_name or None,
-                row.state,
-                None if row.retry_at is None else row.retry_at - now,
-                f"{row.failures:g} of {row.calls} calls failed" if row.calls else "it failed before the last restart",
-            )
-            for row in self.breakers.rows(now)
-            if row.failures or row.state != "closed"
-        ]
-        found += [
-            LeftAlone(row.provider, row.model, row.key or None, "cooling-down", row.until - now, row.reason)
-            for row in self.cooldowns.rows(now)
-        ]
-        return found
+        return left_alone(self.breakers, self.cooldowns, self.now)
 
     def problem_lines(self) -> list[str]:
         """Targets whose breakers are open and keys that are left alone, a line each. A model that cools down isn't
@@ -171,9 +159,7 @@ class TargetHealth:
 
         A refused key is tried again: who puts a new one into the environment has to restart the server.
         """
-        now, wall_ms = self.now, time.time_ns() // 1_000_000
-        cooldowns = [row for row in kept.cooldowns if row.reason != classes.AUTH]
-        return self.breakers.restored(kept.breakers, now, wall_ms) + self.cooldowns.restored(cooldowns, now, wall_ms)
+        return _restored(self.breakers, self.cooldowns, kept, self.now)
 
     # --- changes --------------------------------------------------------------------------------------------------
 
@@ -213,6 +199,40 @@ class TargetHealth:
 
 def _nobody_asked() -> None:
     """Nobody wants to know of changes."""
+
+
+def left_alone(breakers: Breakers, cooldowns: Cooldowns, now: float) -> list[LeftAlone]:
+    """Every cooldown, and every breaker that has seen a failure, closed ones too; by name."""
+    found = [
+        LeftAlone(
+            row.key.provider,
+            row.key.model,
+            row.key.key_name or None,
+            row.state,
+            None if row.retry_at is None else row.retry_at - now,
+            f"{row.failures:g} of {row.calls} calls failed" if row.calls else "it failed before the last restart",
+        )
+        for row in breakers.rows(now)
+        if row.failures or row.state != "closed"
+    ]
+    found += [
+        LeftAlone(row.provider, row.model, row.key or None, "cooling-down", row.until - now, row.reason)
+        for row in cooldowns.rows(now)
+    ]
+    return sorted(found, key=lambda each: (each.provider, each.model or "", each.key or "", each.state))
+
+
+def kept_alone(kept: SavedHealth) -> list[LeftAlone]:
+    """What of this the next start will leave alone; for whoever looks while no server runs."""
+    breakers, cooldowns = Breakers(BreakerSettings()), Cooldowns()
+    _restored(breakers, cooldowns, kept, 0.0)
+    return left_alone(breakers, cooldowns, 0.0)
+
+
+def _restored(breakers: Breakers, cooldowns: Cooldowns, kept: SavedHealth, now: float) -> int:
+    wall_ms = time.time_ns() // 1_000_000
+    accepted = (row for row in kept.cooldowns if row.reason != classes.AUTH)
+    return breakers.restored(kept.breakers, now, wall_ms) + cooldowns.restored(accepted, now, wall_ms)
 
 
 def target_name(provider: str, model: str | None, key: str | None) -> str:

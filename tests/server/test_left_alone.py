@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
 
+from router.errors import RouterError
 from router.health.breaker import SavedBreaker
 from router.health.cooldowns import SavedCooldown
 from router.ledger import health_rows
 from router.ledger.health_rows import SavedHealth
 from router.ledger.migrations import MIGRATIONS
+from router.server.admin import AdminClient
 from router.server.services import now_ms
-from router.server.target_health import target_name
+from router.server.target_health import TargetHealth, target_name
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES
 from tests.support.process import RouterProcess, free_port
 from tests.support.provider import FakeProvider, Received, Step, whole
 from tests.support.raw import RawReply, ask, request
-from tests.support.serving import read_rows, serving, write_profile, write_providers
+from tests.support.serving import Running, read_rows, serving, write_profile, write_providers
 
 PROFILE = """
 [retry]
@@ -232,3 +236,105 @@ async def test_a_locked_database_is_written_when_it_can_be(
         other.close()
         assert [row["reason"] for row in await until_kept(home, "cooldowns", 1)] == ["quota"]
         assert read_rows(home / "router.db", "cooldowns")[0]["until_ms"] > now_ms()
+
+
+# --- shown and reset ----------------------------------------------------------------------------------------------
+
+
+class World(NamedTuple):
+    router: Running
+    one: FakeProvider
+    two: FakeProvider
+
+    @property
+    def health(self) -> TargetHealth:
+        tenant = self.router.app.tenants.find("work")
+        assert tenant is not None
+        return tenant.health
+
+    async def call(self, method: str, path: str, body: object = None) -> Any:
+        return await asyncio.to_thread(AdminClient(self.router.app.home.socket).call, method, path, body)
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path, one: FakeProvider, two: FakeProvider) -> AsyncIterator[World]:
+    addresses = {"one": one.url, "two": two.url}
+    async with serving(tmp_path / "home", {"work": PROFILE}, providers=addresses, resentful=True) as router:
+        yield World(router, one, two)
+
+
+async def test_the_socket_lists_what_is_left_alone(world: World) -> None:
+    assert await world.call("GET", "/breakers") == {"breakers": []}
+    await ask(world.router.url, ASK)
+    world.two.answer = lambda received: failing(402, retry_after="120")
+    await ask(world.router.url, ASK)
+    breaker, cooldown = (await world.call("GET", "/breakers"))["breakers"]
+    assert 29 < breaker.pop("again_s") <= 30
+    assert breaker == {
+        "profile": "work", "provider": "one", "model": "model-1", "key": "env:TEST_KEY", "state": "open",
+        "reason": "2 of 2 calls failed",
+    }  # fmt: skip
+    assert 119 < cooldown.pop("again_s") <= 120
+    assert cooldown == {
+        "profile": "work", "provider": "two", "model": None, "key": "env:TEST_KEY", "state": "cooling-down",
+        "reason": "quota",
+    }  # fmt: skip
+
+
+async def test_a_reset_has_a_target_called_again_and_is_kept(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "router.server")
+    await ask(world.router.url, ASK)
+    world.one.answer = answer
+    assert served_by(await ask(world.router.url, ASK)) == (200, "two")
+    assert await world.call("POST", "/breakers/reset", {"profile": "work", "pattern": "two"}) == {"reset": []}
+    assert served_by(await ask(world.router.url, ASK)) == (200, "two")
+    found = await world.call("POST", "/breakers/reset", {"profile": "work", "pattern": "one/model-*"})
+    assert found == {"reset": ["one/model-1 with env:TEST_KEY"]}
+    assert served_by(await ask(world.router.url, ASK)) == (200, "one")
+    await until_kept(world.router.app.home.path, "breakers", 0)
+    assert "profile work: called again, as asked: one/model-1 with env:TEST_KEY" in caplog.messages
+
+
+async def test_a_wrong_reset_is_refused(world: World) -> None:
+    with pytest.raises(RouterError, match="no profile is served under /nobody"):
+        await world.call("POST", "/breakers/reset", {"profile": "nobody"})
+    for body in ({}, {"profile": "work", "pattern": ""}, {"profile": "work", "pattern": 5}):
+        with pytest.raises(RouterError, match="wrong request"):
+            await world.call("POST", "/breakers/reset", body)
+
+
+async def health_of(world: World, path: str = "/work/health") -> tuple[str, list[str]]:
+    """Status and problems of the profile, with every number of seconds as N."""
+    found = json.loads((await ask(world.router.url, request("GET", path))).body)
+    return found["status"], [re.sub(r"\d+ s\b", "N s", line) for line in found["profiles"]["work"]["problems"]]
+
+
+async def test_health_tells_of_open_breakers_and_keys_left_alone_by_their_names(world: World) -> None:
+    assert await health_of(world) == ("healthy", [])
+    await ask(world.router.url, ASK)
+    world.two.answer = lambda received: failing(401)
+    await ask(world.router.url, ASK)
+    told = [
+        "one/model-1 with env:TEST_KEY is left alone for N s: 2 of 2 calls failed",
+        "two with env:TEST_KEY is left alone for N s: auth",
+    ]
+    assert await health_of(world) == ("degraded", told)
+    assert await health_of(world, "/health") == ("degraded", told)
+    world.health.reset()
+    assert await health_of(world) == ("healthy", [])
+
+
+async def test_a_model_that_is_not_there_makes_no_profile_ill(world: World) -> None:
+    world.one.answer = lambda received: failing(404)
+    await ask(world.router.url, ASK)
+    assert [each.reason for each in world.health.left_alone()] == ["not-found"]
+    assert await health_of(world) == ("healthy", [])
+
+
+async def test_health_stays_short(world: World) -> None:
+    for number in range(15):
+        world.health._cool("one", f"m-{number:02}", "env:TEST_KEY", 60.0, "rate")
+    status, told = await health_of(world)
+    assert status == "degraded"
+    assert len(told) == 11
+    assert told[-1] == "and 5 more"
