@@ -34,7 +34,7 @@ def cut(stream: bytes, edges: list[int]) -> list[bytes]:
 
 def finest(stream: bytes) -> int:
     """The size of the smallest pieces a stream is cut into, in bytes. Long ones hold much of the same."""
-    return 1 if len(stream) < 20_000 else 11
+    return 1 if len(stream) < 10_000 else 13
 
 
 def outcome(tap: StreamTap) -> tuple[bool, bool, bool, ReplyFacts]:

@@ -152,6 +152,7 @@ class TestRequests:
             except AssertionError as refusal:
                 pytest.fail(f"{name} refuses it: {refusal}")
 
+    @pytest.mark.slow  # the same is asked of made-up conversations
     def test_the_same_request_is_the_same_bytes(self, asking: Asking, targets: Targets) -> None:
         for name, target in _foreign(asking, targets):
             first, second = (translation(asking, target, lossy=True) for _ in range(2))
