@@ -17,6 +17,7 @@ from router.ledger.migrations import MIGRATIONS
 from router.profile.home import Home
 from router.server.admin import AdminClient
 
+LEFT_MS = 1_470_000  # 24 minutes and a half
 BEFORE = "it failed before the last restart".split()
 
 
@@ -44,7 +45,11 @@ def ill(home: Home) -> None:
     keep(
         home,
         SavedHealth(
-            (SavedBreaker("anthropic", "claude-sonnet-4-5", "env:ANTHROPIC_API_KEY", now + 1_470_000, 1_470_000, 0, now),),
+            (
+                SavedBreaker(
+                    "anthropic", "claude-sonnet-4-5", "env:ANTHROPIC_API_KEY", now + 1_470_000, 1_470_000, 0, now
+                ),
+            ),
             (
                 SavedCooldown("groq", None, "env:GROQ_API_KEY", now + 250_500, 300_000, "quota"),
                 SavedCooldown("groq", None, "env:OLD", now - 1, 300_000, "quota"),
