@@ -15,7 +15,7 @@ from tests.support.provider import FakeProvider, whole
 from tests.support.recorded import Case, cases
 from tests.support.serving import Running, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(3)]
 
 OLD, NEW = "asked-model-7f3e", "served-model-a1"
 CASES = [case for case in cases() if case.request is not None and case.endpoint != "compact"]

@@ -17,7 +17,7 @@ from tests.support.provider import SSE, Close, End, FakeProvider, Pause, Raw, Se
 from tests.support.recorded import Case, cases, neutral_usage
 from tests.support.serving import Running, read_rows, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(3)]
 
 CASES = cases()
 PROFILE = """

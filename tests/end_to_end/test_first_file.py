@@ -18,7 +18,7 @@ from tests.support.first_file import FIRST_FILE
 from tests.support.provider import FakeProvider
 from tests.support.serving import Running, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(3)]
 
 PAYLOADS = Path(__file__).parents[1] / "data" / "payloads"
 SONNET, GROQ, HAIKU = "claude-sonnet-4-5", "llama-3.3-70b-versatile", "claude-haiku-4-5"

@@ -23,7 +23,7 @@ from tests.support.strict.seals import is_own_id
 from tests.support.strict.talk import Called, Given, Talk, ToolSpec
 from tests.support.strict.world import TARGETS, World, strict_world
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(5)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(7)]
 
 STOPS = ("claude", "gpt", "deepseek", "gemini")
 CHAT_STOPS = ("deepseek", "groq")  # to which a Chat client's requests are passed on

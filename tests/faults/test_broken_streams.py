@@ -15,6 +15,8 @@ from tests.support.asking import CHAT, FORMATS, GEMINI, MESSAGES, RESPONSES, For
 from tests.support.provider import SSE, Close, End, Raw, Reset, Send, Stall, Status, Step, stream
 from tests.support.raw import RawReply, ask, request
 
+pytestmark = pytest.mark.sampled(3)
+
 
 def cuts(events: list[bytes]) -> Iterator[bytes]:
     """The stream up to every event boundary but the last, and into the middle of every event."""

@@ -21,6 +21,8 @@ from tests.support.provider import Close, FakeProvider, Raw, Send, Status, Step,
 from tests.support.raw import RawReply, ask, request
 from tests.support.watchdog import watchdog
 
+pytestmark = pytest.mark.sampled(2)
+
 WHOLE = json.dumps(message("model-1")).encode()
 MARK = "INJECTEDMARK"
 

@@ -16,6 +16,8 @@ from tests.support.provider import FakeProvider
 from tests.support.raw import RawClient, RawReply, ask, request
 from tests.support.serving import serving
 
+pytestmark = pytest.mark.sampled(2)
+
 MARK = b"ATTACKERMARK"
 BODY = MESSAGES.request(stream=False)[1]
 PATH = b"/work/v1/messages"

@@ -16,6 +16,8 @@ from tests.support.asking import FORMATS, Format, opening
 from tests.support.provider import Close, FakeProvider, Received, Reset, Step, whole
 from tests.support.serving import ENVIRON, Running, serving
 
+pytestmark = pytest.mark.sampled(2)
+
 HERS, OTHERS = ENVIRON["TEST_KEY"], ENVIRON["OTHER_KEY"]
 CLIENTS = "sk-of-the-client-canary-9999"
 PROFILE = """\

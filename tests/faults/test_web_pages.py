@@ -14,6 +14,8 @@ from tests.support.asking import MESSAGES, PROFILE
 from tests.support.provider import FakeProvider
 from tests.support.serving import serving
 
+pytestmark = pytest.mark.sampled(3)
+
 PATH, BODY = MESSAGES.request(stream=False)
 PATHS = [f"/work{PATH}", "/work/v1/models", "/work/stats", "/health", "/metrics", "/"]
 
