@@ -67,15 +67,11 @@ def list_breakers(places: Places, profile: str | None, as_json: bool) -> None:
 
 
 def _rows(places: Places, profile: str | None) -> list[dict[str, Any]]:
+    found = places.left_alone()
     if places.server_runs:
-        found = places.server.call("GET", "/breakers")["breakers"]
         known = {each["profile"] for each in places.server.call("GET", "/status")["profiles"]}
     else:
-        from router.server.target_health import kept_alone
-
-        kept = places.reader.left_alone()
-        found = [row.json(name) for name, health in kept.items() for row in kept_alone(health)]
-        known = {*places.found, *kept}
+        known = {*places.found, *(row["profile"] for row in found)}
     if profile is not None and profile not in known:
         raise ConfigError(places.unknown(profile, sorted(known)))
     return [row for row in found if profile in (None, row["profile"])]

@@ -75,6 +75,17 @@ class Places:
         """Whether a server answers on this home."""
         return self.home.socket.exists() and self.server.alive()
 
+    def left_alone(self) -> list[dict[str, Any]]:
+        """Breakers and cooldowns of all profiles (see ``LeftAlone.json``), as the running server has them or the next
+        one will."""
+        if self.server_runs:
+            rows: list[dict[str, Any]] = self.server.call("GET", "/breakers")["breakers"]
+            return rows
+        from router.server.target_health import kept_alone
+
+        kept = self.reader.left_alone()
+        return [row.json(name) for name, health in kept.items() for row in kept_alone(health)]
+
     def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Write into the ledger's database in the server's place, holding its lock."""
         import asyncio

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from router.errors import NoRoute
 from router.routing.facts import Facts, FactUnknown
 from router.routing.rules import (
+    Arrange,
+    Candidate,
     Catalog,
     RouteDecision,
     RouteTable,
     Rule,
     Target,
     Verdict,
+    as_written,
     decide,
     explicit_rule,
     no_catalog,
@@ -43,22 +46,30 @@ class Considered:
 class Explanation:
     """``decision`` is ``None`` if nothing takes the request, or if what decides isn't known; ``refusal`` then says why.
 
-    ``considered`` is in the order of the walk, the one taken included.
+    ``considered`` is in the order of the walk, the one taken included. ``candidates`` are all that may be called, in
+    order, those behind the rule too; ``unknown`` is the fact without which the rest of them can't be told.
     """
 
     decision: RouteDecision | None
     refusal: str | None
     considered: tuple[Considered, ...]
+    candidates: tuple[Candidate, ...] = ()
+    unknown: str | None = None
 
 
 def explain(
-    routes: RouteTable, facts: Facts, *, script: Target | str | None = None, catalog: Catalog = no_catalog
+    routes: RouteTable,
+    facts: Facts,
+    *,
+    script: Target | str | None = None,
+    catalog: Catalog = no_catalog,
+    arrange: Arrange = as_written,
 ) -> Explanation:
     """Decide, and say everything that could be looked at. A live request's facts must be allowed to count."""
     decision: RouteDecision | None = None
     refusal: str | None = None
     try:
-        decision = decide(routes, facts, script=script, catalog=catalog)
+        decision = decide(routes, facts, script=script, catalog=catalog, arrange=arrange)
     except NoRoute as error:
         refusal = str(error)
     except FactUnknown as error:
@@ -71,7 +82,17 @@ def explain(
     if decision is not None and decision.rule.kind == "catalog":
         verdict = Verdict("catalog lists the model", json.dumps(facts.model), True)
         considered.append(Considered(decision.rule, (verdict,), True, True))
-    return Explanation(decision, refusal, tuple(considered))
+    return Explanation(decision, refusal, tuple(considered), *_candidates(decision))
+
+
+def _candidates(decision: RouteDecision | None) -> tuple[tuple[Candidate, ...], str | None]:
+    found: list[Candidate] = []
+    try:
+        if decision is not None:
+            found.extend(decision.all_candidates())
+    except FactUnknown as error:
+        return tuple(found), str(error.args[0])
+    return tuple(found), None
 
 
 def _steps(routes: RouteTable, facts: Facts, script: Target | str | None) -> Iterator[tuple[Rule, tuple[Verdict, ...]]]:

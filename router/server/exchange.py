@@ -330,18 +330,8 @@ class Exchange:
         )
 
     def abilities(self, chosen: Chosen) -> Abilities:
-        """What is known of the candidate's model: the profile's word, then what the provider said, then the tables."""
-        provider, model = chosen.provider, chosen.model
-        traits = traits_for(
-            provider, model, self.format_to(provider, model), self.profile.models.get((provider.name, model))
-        )
-        return Abilities(
-            window=self.tenant.window(provider, model),
-            max_output=traits.max_output,
-            images=traits.images,
-            tools=traits.tools,
-            documents=traits.documents,
-        )
+        """What is known of the candidate's model."""
+        return self.tenant.abilities(chosen.provider, chosen.model, self.format_to(chosen.provider, chosen.model))
 
     def silence_s(self, provider: Provider) -> float:
         """How long a stream that has begun may be silent."""

@@ -26,6 +26,8 @@ from router.profile.problems import Problem, shown
 from router.profile.profile import Profile
 from router.providers.credentials import Credentials
 from router.providers.provider import Provider
+from router.providers.traits import traits_for
+from router.routing.candidates import Abilities
 from router.routing.facts import Facts, RequestFacts
 from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
@@ -35,7 +37,7 @@ from router.server.ordering import Ordering
 from router.server.script import Script
 from router.server.target_health import TargetHealth
 from router.wire.opaque import INVENTED
-from router.wire.request import RequestView
+from router.wire.request import Api, RequestView
 
 T = TypeVar("T")
 
@@ -156,6 +158,18 @@ class Tenant:
         learned = self.health.windows.get((provider.name, model))
         listed = self.prices.context_window(provider.price_provider, model) if provider.price_provider else None
         return min(filter(None, (learned, listed)), default=None)
+
+    def abilities(self, provider: Provider, model: str, api: Api) -> Abilities:
+        """What is known of a model that is spoken to in this format: the profile's word, then what the provider said,
+        then the tables."""
+        traits = traits_for(provider, model, api, self.profile.models.get((provider.name, model)))
+        return Abilities(
+            window=self.window(provider, model),
+            max_output=traits.max_output,
+            images=traits.images,
+            tools=traits.tools,
+            documents=traits.documents,
+        )
 
     def budget_used(self) -> float | None:
         """The spent share of the tightest window in force."""
