@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from router.wire.codec import ReplyFacts, StreamTap
 from router.wire.formats import CODECS
 from router.wire.request import Api
-from router.wire.sse import KEPT_TAIL, MAX_EVENT, SseDecoder
+from router.wire.sse import KEPT_TAIL, MAX_EVENT, SseDecoder, SseEvent
 from router.wire.usage import Usage
 
 STREAMED: list[Api] = ["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
@@ -120,7 +121,7 @@ class TestRecorded:
 
     def test_no_client_sees_the_last_event_before_the_settlement(self, recorded_stream: dict[str, Any]) -> None:
         stream = recorded_stream["response"]["body"].encode()
-        ends = {
+        ends: dict[str, Callable[[SseEvent], object]] = {
             "anthropic-messages": lambda event: event.event == "message_stop",
             "openai-chat": lambda event: event.data == b"[DONE]",
             "openai-responses": lambda event: re.search(
