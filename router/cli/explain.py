@@ -15,23 +15,18 @@ import click
 from router.cli import output
 from router.cli.asked import Asker, read_file
 from router.cli.complete import model_names, profile_names
+from router.cli.fitness import Fitness
 from router.cli.output import small_money
 from router.cli.places import Places, examples, json_option, places_options
-from router.errors import ConfigError, RouterError
-from router.providers.addresses import endpoint_url
+from router.errors import ConfigError
 from router.providers.credentials import Credentials
-from router.providers.provider import Provider
-from router.providers.traits import preferred_format, traits_for
 from router.routing.conditions.surroundings import APIS
 from router.routing.explain import Considered, Explanation, explain
-from router.routing.facts import Facts, FactUnknown, RequestFacts
+from router.routing.facts import Facts, FactUnknown
 from router.routing.recorded import RecordedFacts
 from router.routing.rules import Target
 from router.server.pricing import rates_for
-from router.wire.formats import CODECS
-from router.wire.loss import Loss
 from router.wire.request import Api
-from router.wire.translate import Translation
 
 # Facts that have an option of their own; every other is given by --fact.
 _NUMBERS = ("tokens", "messages", "turns", "max-tokens", "thinking-budget")
@@ -108,12 +103,17 @@ def command(
         asked = read_file(file, api=api, headers=headers, model=model)
         live = asker.facts(asked)
         answer = asyncio.run(asker.script_answer(live))
-        _show(asker, live, explain(asker.profile.routes, live, script=answer, catalog=asker.tenant.catalog), as_json)
+        _show(asker, live, _explained(asker, live, answer), as_json)
         return
     seen = asker.described(given) if request_id is None else _recorded(places, request_id)
     if asker.profile.script is not None:
         output.note("the profile's script is asked only about whole requests (--file)")
-    _show(asker, seen, explain(asker.profile.routes, seen, catalog=asker.tenant.catalog), as_json)
+    _show(asker, seen, _explained(asker, seen), as_json)
+
+
+def _explained(asker: Asker, facts: Facts, script: str | None = None) -> Explanation:
+    tenant = asker.tenant
+    return explain(asker.profile.routes, facts, script=script, catalog=tenant.catalog, arrange=tenant.ordering(facts))
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -181,19 +181,44 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
         _show_considered(considered)
     click.echo()
     decision = explanation.decision
+    refusal = _refusal(explanation, candidates)
     if decision is None:
-        output.show_fields([("Refused", explanation.refusal or "nothing takes this request")])
+        output.show_fields([("Refused", refusal or "nothing takes this request")])
         return
     fields = [("Rule", f"{decision.rule.label} ({decision.reason})")]
-    for number, candidate in enumerate(candidates, 1):
-        lines = [f"{candidate['target']}  input {_price(candidate)}"]
+    if decision.why:
+        fields.append(("Order", "\n".join(decision.why)))
+    place = 0
+    for candidate in candidates:
+        behind = "" if candidate["rule"] == decision.rule.label else f", by {candidate['rule']}"
+        lines = [f"{candidate['target']}{behind}  input {_price(candidate)}"]
+        if candidate["reason"]:
+            fields.append(("Skips", f"{lines[0]}\n{candidate['reason']}"))
+            continue
+        place += 1
         lines += [f"{candidate['url']}"] if candidate["url"] else []
         lines += [f"translated to {candidate['api']}"] if candidate["translated"] else []
         lines += [f"loses {loss}" for loss in candidate["losses"]]
         lines += [str(candidate["problem"])] if candidate["problem"] else []
         lines += [f"key {candidate['key']}"] if candidate["key"] else []
-        fields.append(("Goes to" if number == 1 else f"  then {number}", "\n".join(lines)))
+        fields.append(("Goes to" if place == 1 else f"then {place}", "\n".join(lines)))
+    if explanation.unknown is not None:
+        fields.append(("then", f"not known: {explanation.unknown} wasn't recorded"))
+    if refusal:
+        fields.append(("Refused", refusal))
     output.show_fields(fields)
+
+
+def _refusal(explanation: Explanation, candidates: list[dict[str, Any]]) -> str | None:
+    """Why the request is refused: nothing takes it, or no candidate can be called."""
+    if explanation.decision is None or explanation.unknown is not None:
+        return explanation.refusal
+    whys = {candidate["why"] for candidate in candidates}
+    if None in whys:
+        return None
+    if "breaker" in whys:
+        return "unless a call to the one that failed longest ago shows that it works again"
+    return "no candidate can be called"
 
 
 def _request_line(facts: Facts) -> str:
@@ -230,49 +255,33 @@ def _show_considered(considered: Considered) -> None:
 
 
 def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterator[dict[str, Any]]:
-    """Each candidate with its address, key and what its input would cost."""
+    """Each candidate with its address, key, what its input would cost, and what keeps it from being called."""
     if explanation.decision is None:
         return
     tokens = _tokens(facts)
-    for target in explanation.decision.candidates:
+    left_alone = [row for row in asker.places.left_alone() if row["profile"] == asker.profile.name]
+    keys = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
+    for target, rule in explanation.candidates:
+        fitness = Fitness(asker, facts, target, keys, left_alone)
+        url, problem = fitness.url
+        why, reason = fitness.against or (None, None)
         yield {
             "target": str(target),
             "provider": target.provider,
             "model": target.model,
-            **_address(asker, facts, target),
+            "rule": rule.label,
+            "why": why,
+            "reason": reason,
+            "url": url,
+            "api": fitness.api,
+            "translated": fitness.api not in (fitness.client, None),
+            "losses": [str(loss) for loss in fitness.translation[0]],
+            "problem": problem,
+            "key": fitness.key,
             "input_tokens": tokens,
             "input_nano_usd": (price := _input_price(asker, target, tokens)),
             "input_usd": output.usd(price),
         }
-
-
-def _address(asker: Asker, facts: Facts, target: Target) -> dict[str, object]:
-    """Where and how a candidate is called: its URL, the wire format spoken there, what translating to it loses."""
-    provider = asker.profile.providers[target.provider]
-    url = problem = api = None
-    losses: list[str] = []
-    client: Any = _ask(facts, "api")
-    try:
-        api = preferred_format(provider, client, target.model or "") if client else None
-        if api is not None:
-            url = endpoint_url(provider, api, model=target.model, stream=bool(_ask(facts, "stream")))
-            losses = [str(loss) for loss in _losses(facts, client, api, provider, target.model or "")]
-    except RouterError as error:
-        problem = str(error)
-    credentials = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
-    sources = [(str(spec), credentials.available(spec)) for spec in provider.credentials]
-    source, available = next((found for found in sources if found[1]), sources[0] if sources else ("none", True))
-    words = {True: "", False: " is missing", None: " (not asked)"}
-    way = {"url": url, "api": api, "translated": api not in (client, None), "losses": losses, "problem": problem}
-    return {**way, "key": f"{source}{words[available]}" if sources else None}
-
-
-def _losses(facts: Facts, client: Api, api: Api, provider: Provider, model: str) -> tuple[Loss, ...]:
-    """What is lost on the way to a provider of another format; nothing is known of it without the request's body."""
-    if api == client or not isinstance(facts, RequestFacts):
-        return ()
-    traits = traits_for(provider, model, api)
-    return Translation(facts.view, CODECS[client], CODECS[api], traits, allow_losses=True).losses
 
 
 def _input_price(asker: Asker, target: Target, tokens: int | None) -> int | None:
@@ -292,9 +301,7 @@ def _price(candidate: Mapping[str, object]) -> str:
     return "of unknown price" if candidate["input_tokens"] is not None else "not estimated"
 
 
-def _json(
-    asker: Asker, facts: Facts, explanation: Explanation, candidates: list[dict[str, object]]
-) -> dict[str, object]:
+def _json(asker: Asker, facts: Facts, explanation: Explanation, candidates: list[dict[str, Any]]) -> dict[str, object]:
     decision = explanation.decision
     return {
         "profile": asker.profile.name,
@@ -307,8 +314,10 @@ def _json(
         "rule": decision.rule.label if decision is not None else None,
         "rule_hash": decision.rule.hash if decision is not None else None,
         "reason": decision.reason if decision is not None else None,
-        "refusal": explanation.refusal,
+        "refusal": _refusal(explanation, candidates),
+        "order": list(decision.why) if decision is not None else [],
         "candidates": candidates,
+        "unknown": explanation.unknown,
         "considered": [
             {
                 "rule": each.rule.label,

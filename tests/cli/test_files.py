@@ -163,11 +163,18 @@ def test_every_rule_and_condition_is_shown_with_the_value_seen(run: Any) -> None
 def test_a_candidate_has_its_address_key_and_estimated_price(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-secret-0123456789")
     found = explained(run, "--tokens", "150000")
-    assert found["candidates"] == [
+    assert [(one["target"], one["rule"]) for one in found["candidates"]] == [
+        ("anthropic/claude-sonnet-4-5", "input-tokens-gt → anthropic"),
+        ("anthropic/claude-haiku-4-5", "default → anthropic"),
+    ]
+    assert found["candidates"][:1] == [
         {
             "target": "anthropic/claude-sonnet-4-5",
             "provider": "anthropic",
             "model": "claude-sonnet-4-5",
+            "rule": "input-tokens-gt → anthropic",
+            "why": None,
+            "reason": None,
             "url": "https://api.anthropic.com/v1/messages",
             "api": "anthropic-messages",
             "translated": False,
