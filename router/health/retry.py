@@ -210,7 +210,9 @@ def _again(
         return None
     if asked_s > settings.max_delay_s:
         return GiveUp(f"it asks for a wait of {asked_s:.1f} s, more than {settings.max_delay_s:g} s")
-    delay_s = asked_s or _backoff_s(progress.here, settings, chance)
+    # A connection may fail by chance. If more is wrong there is nobody to be spared, and nothing to wait for here.
+    at_once = failure.error_class == classes.CONNECT and progress.here == 1 and not last
+    delay_s = asked_s or (0.0 if at_once else _backoff_s(progress.here, settings, chance))
     if progress.now + delay_s - progress.started >= settings.deadline_s:
         return GiveUp(f"a wait of {delay_s:.1f} s would pass the deadline") if last else None
     return Again(delay_s)

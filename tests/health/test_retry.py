@@ -123,7 +123,7 @@ def test_a_call_may_cost_by_its_class_or_by_what_is_known_of_it() -> None:
 AGAIN, OTHER_KEY, NEXT, LARGER = Again(0.125), Again(0.0, other_key=True), Next(), Next(larger_window=True)
 FIRST_FAILURES: list[tuple[str, Step | None, Step | None, Step | None]] = [
     # class: with another candidate left, as the last, as the last with another key; None gives up
-    ("connect", AGAIN, AGAIN, AGAIN),
+    ("connect", Again(0.0), AGAIN, AGAIN),
     ("timeout", NEXT, None, None),
     ("overloaded", AGAIN, AGAIN, AGAIN),
     ("rate", NEXT, AGAIN, OTHER_KEY),
