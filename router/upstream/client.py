@@ -65,15 +65,22 @@ class UpstreamReply:
             raise UpstreamError(f"the reply broke off: {_reason(error)}", error_class=classes.BROKEN_STREAM) from error
 
     async def read(self, cap: int) -> bytes:
-        """The whole body. Raises UpstreamError when it breaks off or is larger than ``cap`` bytes."""
+        """The whole body. Raises UpstreamError when it breaks off (nobody has seen anything of it then: a broken start)
+        or is larger than ``cap`` bytes."""
         parts: list[bytes] = []
         size = 0
-        while part := await self.chunk():
+        while part := await self._piece():
             parts.append(part)
             size += len(part)
             if size > cap:
                 raise UpstreamError(f"the reply is larger than {cap} bytes", error_class=classes.SERVER)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _piece(self) -> bytes:
+        try:
+            return await self.chunk()
+        except UpstreamError as error:
+            raise UpstreamError(str(error), error_class=classes.BROKEN_START, maybe_billed=True) from error
 
     def close(self) -> None:
         """End the call: back to the pool if the body was read to its end, else the connection is closed."""
