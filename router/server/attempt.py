@@ -155,13 +155,16 @@ class Attempt:
             account.conclude(classes.BAD_REQUEST)
             reply.close()
             self.way = other
+            if isinstance(other, Translated):
+                exchange.amended[self.chosen.provider.name, self.chosen.model] = other.traits
             reply = await self._send(view, "retry")
             if not reply.ok:
                 raise self._error(reply, await reply.read(ERROR_CAP))
-            # What was learned is kept for later requests; a seal that was refused says nothing of other conversations.
-            if isinstance(other, Translated) and other.traits.replays_sealed:
-                exchange.services.learn(other.traits, other.api)
         way = self.way
+        # What was learned is kept for all requests; a seal that was refused says nothing of other conversations.
+        traits = exchange.amended.get((self.chosen.provider.name, self.chosen.model))
+        if traits is not None and traits.replays_sealed:
+            exchange.services.learn(traits, way.api)
         estimating = exchange.estimating(way, view, self.chosen)
         way.forget()
         exchange.annotate()  # while the provider works
@@ -225,7 +228,7 @@ _CUT_SHORT: Final = frozenset({"max_tokens", "length", "max_output_tokens", "inc
 def no_answer(answer: Answer, facts: RequestFacts | None) -> str | None:
     """Why a success is no answer; ``None`` if it is one."""
     if answer.relay is not None:
-        return None if answer.relay.has_content else "the stream ended without any content"
+        return "the stream ended without any content" if answer.relay.is_empty else None
     if answer.facts is None or answer.facts.error is not None:
         return None if answer.facts is None else answer.facts.error
     parts = answer.facts.parts

@@ -34,6 +34,7 @@ from router.errors import (
     UpstreamError,
 )
 from router.health import classes
+from router.health.retry import POLICIES
 from router.ledger.entry import Intent, Kind, Outcome
 from router.ledger.writing import Annotate
 from router.providers.addresses import endpoint_url
@@ -60,6 +61,7 @@ from router.wire.body import Body
 from router.wire.codec import Codec
 from router.wire.formats import CODECS
 from router.wire.request import Api, RequestView
+from router.wire.traits import Traits
 
 LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
 FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
@@ -96,6 +98,7 @@ class Exchange:
         self.decision: RouteDecision | None = None
         self.trying: Trying | None = None
         self.attempt: Attempt | None = None  # the call under way, or the last one
+        self.amended: dict[tuple[str, str], Traits] = {}  # of targets that refused how this request was written
         self._task = asyncio.current_task()
         self._cut = False
         self._annotated = False
@@ -206,7 +209,7 @@ class Exchange:
             provider=provider,
             model=model,
             rule=chosen.rule,
-            traits=self.services.learned.get((traits.owner, api), traits),
+            traits=self.amended.get((provider.name, model)) or self.services.learned.get((traits.owner, api), traits),
             echoed=_text(view, "model") if echo == "requested" else "",
             ask_usage=self.profile.ask_usage and self.kind == "generate",
             allow_losses=self.profile.on_loss == "allow" or self.kind == "count",
@@ -397,7 +400,8 @@ class Exchange:
         except UpstreamError as error:
             account.reply = relay.facts
             account.finish("partial", reply.status, error.error_class)
-            trying.finished(ok=False)
+            if not relay.client_stalled:
+                trying.finished(ok=False)
             if relay.failed and relay.at_end:
                 await account.settle()  # the provider told of its failure and then ended its reply: so do we
             else:
@@ -432,6 +436,7 @@ class Exchange:
         way, reply, error_class = error.way, error.reply, error.error_class
         status, body = way.error(self.discreet(error.payload), reply, error_class, self.id)
         busy = error_class in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
+        self.perhaps_billed(error)
         self.account.finish("client-error" if status < 500 and not busy else "upstream-error", status, error_class)
         await self.account.settle()
         headers = self.headers(way.reply_headers(reply, stream=False))
@@ -446,13 +451,17 @@ class Exchange:
             return await self.relay_error(error)
         overloaded = error.error_class == classes.BROKEN_START and "overload" in str(error).lower()
         status = _STATUS_OF_CLASS.get(classes.OVERLOADED if overloaded else error.error_class, _BAD_GATEWAY)
-        if self.account.attempt is not None:
-            self.account.attempt.maybe_billed = error.maybe_billed
+        self.perhaps_billed(error)
         self.account.finish("upstream-error", status, error.error_class)
         await self.account.settle()
         return replies.error_reply(
             status, *self.told(error), self.api, request_id=self.id, headers=self.headers(), should_retry=False
         )
+
+    def perhaps_billed(self, error: UpstreamError) -> None:
+        """Note whether the last call may be charged although it failed."""
+        if self.account.attempt is not None:
+            self.account.attempt.maybe_billed = error.maybe_billed or POLICIES[error.error_class].maybe_billed
 
     async def refuse(self, error: Refused, outcome: Outcome = "refused") -> web.Response:
         """An error of ours or the client's, found before a provider was called. What was no request has no row."""

@@ -36,6 +36,7 @@ class StreamRelay:
         self._held: list[bytes] = []
         self._final = b""
         self._at_end = False
+        self.client_stalled = False  # whether it was the client that nothing could be written to
 
     @property
     def facts(self) -> ReplyFacts:
@@ -48,9 +49,9 @@ class StreamRelay:
         return self._tap.failed
 
     @property
-    def has_content(self) -> bool:
-        """Whether anything of an answer was seen."""
-        return self._tap.committed
+    def is_empty(self) -> bool:
+        """Whether the stream has ended without anything of an answer."""
+        return self._tap.ended and not self._tap.committed
 
     @property
     def at_end(self) -> bool:
@@ -96,7 +97,7 @@ class StreamRelay:
                 armed = loop.time()
                 if held := b"".join(self._held):
                     self._held.clear()
-                    await out.write(held)
+                    await self._write(out, held)
                     held = b""  # a stream lives long
                 final = self._final
                 while not (final or self._at_end):
@@ -106,7 +107,7 @@ class StreamRelay:
                         break
                     passing, final = tap.feed(chunk)
                     if passing:
-                        await out.write(passing)
+                        await self._write(out, passing)
                     # Moving the deadline costs more than reading the clock, and it needn't be exact to the second.
                     now = loop.time()
                     if now - armed > self._idle_s * 0.02:
@@ -130,6 +131,11 @@ class StreamRelay:
         if not tap.ended:  # what is held of an unfinished event stays here: the error is told instead
             raise UpstreamError("the stream ended before the answer did", error_class=classes.BROKEN_STREAM)
 
+    async def _write(self, out: web.StreamResponse, data: bytes) -> None:
+        self.client_stalled = True  # unless this comes back
+        await out.write(data)
+        self.client_stalled = False
+
     async def _next_chunk(self, out: web.StreamResponse) -> bytes:
         if not self._keep_alive:
             return await self._reply.chunk()
@@ -138,4 +144,4 @@ class StreamRelay:
                 async with asyncio.timeout(KEEP_ALIVE_S):
                     return await self._reply.chunk()
             except TimeoutError:
-                await out.write(self._keep_alive)
+                await self._write(out, self._keep_alive)

@@ -74,7 +74,7 @@ class Trying:
         attempt = None
         if self._again and self._current is not None:
             chosen = self._current.chosen
-            attempt = await self._prepared(Candidate(chosen.target, chosen.rule), again=True)
+            attempt = await self._prepared(Candidate(chosen.target, chosen.rule), again=self._current)
         if attempt is None:
             attempt, self._ahead = await self._look_ahead(), None
             self._here = 0
@@ -89,9 +89,17 @@ class Trying:
         return attempt
 
     def others(self) -> bool:
-        """Whether another candidate is left, as far as that can be told without waiting."""
+        """Whether another candidate would be called if the current call failed now, as far as that can be told without
+        waiting."""
+        exchange, health = self._exchange, self._health
+        retry, now = exchange.profile.retry, health.now
+        if exchange.account.calls >= retry.total or now - exchange.started >= retry.deadline_s:
+            return False
+        if not health.retries.left(now):
+            return False
         try:
-            return self._ahead is not None or bool(self._left) or self._find_later()
+            self._find_later()
+            return self._ahead is not None or any(map(self._is_promising, self._left))
         except CountNeeded:
             return True
 
@@ -104,12 +112,16 @@ class Trying:
         self._judge(attempt, error)
         if error.error_class == classes.CONTEXT_LENGTH:
             self._above = max(self._above, await self._learn_window(attempt.chosen, str(error)))
+            await self._reconsider()
         ahead = await self._look_ahead() if policy.following != "no" else None
         failure = Failure(error.error_class, error.wait_s, error.maybe_billed)
+        retry = exchange.profile.retry
+        # A breaker that has just opened lets nobody through: to wait for it would be in vain.
+        reachable = health.breakers.may_call(attempt.ticket.key, health.now)
         step = next_step(
             failure,
             Progress(
-                here=self._here,
+                here=self._here if reachable else retry.attempts,
                 total=exchange.account.calls,
                 started=exchange.started,
                 now=health.now,
@@ -117,7 +129,7 @@ class Trying:
                 larger_left=int(ahead is not None),
                 keys_left=int(await self._has_other_key(attempt)),
             ),
-            exchange.profile.retry,
+            retry,
             chance=_chance.random,
             budget_left=health.retries.left(health.now),
         )
@@ -180,12 +192,36 @@ class Trying:
                 self._known.add(name)
                 return candidate
 
-    def _find_later(self) -> bool:
+    def _find_later(self) -> None:
         """Evaluate what stands behind the rule's own candidates. Raises CountNeeded."""
         if not self._later and self._decision is not None:
             self._left.extend(self._decision.later())
             self._later = True
-        return bool(self._left)
+
+    def _is_promising(self, candidate: Candidate) -> bool:
+        """Whether nothing is known against calling a candidate. Raises CountNeeded."""
+        target, health = candidate.target, self._health
+        if (target.provider, target.model) in self._known:
+            return False
+        chosen = self._chosen(candidate)
+        names = ["" if spec.kind == "none" else str(spec) for spec in chosen.provider.credentials] or [""]
+        now = health.now
+        return self._unfit(chosen) is None and any(
+            health.cooldowns.until(target.provider, chosen.model, name, now) is None
+            and health.breakers.may_call(Key(target.provider, chosen.model, name), now)
+            for name in names
+        )
+
+    def _chosen(self, candidate: Candidate) -> Chosen:
+        return Chosen(candidate.rule, candidate.target, self._exchange.profile.providers[candidate.target.provider])
+
+    async def _reconsider(self) -> None:
+        """Whoever stands ready has to have the window that has since turned out to be needed."""
+        ahead = self._ahead
+        if ahead is not None and (reason := await self._worked_out(partial(self._unfit, ahead.chosen))) is not None:
+            self._health.abandon(ahead.ticket)
+            self._drop(Candidate(ahead.chosen.target, ahead.chosen.rule), *reason)
+            self._ahead = None
 
     async def _worked_out(self, work: Callable[[], T]) -> T:
         """What ``work`` says of the request; in a thread where it would take too long here."""
@@ -196,30 +232,35 @@ class Trying:
             self._exchange.facts.may_count = True
             return await asyncio.to_thread(work)
 
-    async def _prepared(self, candidate: Candidate, *, again: bool = False, forced: bool = False) -> Attempt | None:
+    async def _prepared(
+        self, candidate: Candidate, *, again: Attempt | None = None, forced: bool = False
+    ) -> Attempt | None:
         """The call of a candidate, written and authorised; ``None``, with a reason, where it can't be made.
 
-        ``again``: it has just failed, and whoever decided to try it once more knew of its cooldown. ``forced``:
-        although its breaker is open.
+        ``again``: the call that has just failed there; whoever decided to make it once more knew of the cooldown that
+        followed. ``forced``: although its breaker is open.
         """
         exchange, health = self._exchange, self._health
-        chosen = Chosen(candidate.rule, candidate.target, exchange.profile.providers[candidate.target.provider])
+        chosen = self._chosen(candidate)
         drop = partial(self._drop, candidate)
         reason = await self._worked_out(partial(self._unfit, chosen))
         if reason is not None:
             return drop(*reason)
         provider, model = chosen.provider.name, chosen.model
         cooling: list[float] = []
+        same_key = again.authorised.key_name if again is not None else None
 
         def usable(key_name: str) -> bool:
             if key_name in self._refused:
                 return False
-            found = None if again else health.cooldowns.until(provider, model, key_name, health.now)
+            if same_key is not None and same_key not in self._refused:
+                return key_name == same_key
+            found = health.cooldowns.until(provider, model, key_name, health.now)
             if found is not None:
                 cooling.append(found.until)
             return found is None
 
-        if not again and (found := health.cooldowns.until(provider, model, "", health.now)) is not None:
+        if again is None and (found := health.cooldowns.until(provider, model, "", health.now)) is not None:
             return drop("cooling-down", f"left alone for {found.until - health.now:.0f} s: {found.reason}", found.until)
         try:
             authorised = await exchange.authorise(chosen, usable)
@@ -314,9 +355,10 @@ class Trying:
     async def _learn_window(self, chosen: Chosen, message: str) -> int:
         """A target said that the request is too long: so is every other with no larger window."""
         facts = self._exchange.facts
-        assert facts is not None
         size = named_window(message)
         if size is None:
+            if facts is None:
+                return 0
             factor = family_of(chosen.provider.family, chosen.model).window_factor
             size = int(await self._worked_out(facts.tokens) * factor)
         self._health.learn_window(chosen.provider.name, chosen.model, size)
