@@ -34,16 +34,13 @@ class Inactive:
 
 
 _IN_RULES: Final = (
-    Inactive(("targets", "[]", "openrouter")),
     Inactive(("cascade",), instead="the rule's own target is called"),
-    Inactive(("openrouter",)),
     Inactive(("budget",), instead="nothing is refused or warned of"),
 )
 
 INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("profile", "agent"), instead="agents are started by hand"),
     Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
-    Inactive(("routing", "openrouter")),
     Inactive(("routing", "on-disconnect"), _among("cancel")),
     Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),

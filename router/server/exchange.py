@@ -20,6 +20,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import dropwhile
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -34,6 +35,7 @@ from router.errors import (
     UpstreamError,
 )
 from router.health import classes
+from router.health.breaker import Key
 from router.health.retry import POLICIES
 from router.ledger.entry import Intent, Kind, Outcome
 from router.ledger.writing import Annotate
@@ -42,6 +44,7 @@ from router.providers.provider import Provider
 from router.providers.traits import preferred_format, traits_for
 from router.routing.candidates import Abilities
 from router.routing.facts import CountNeeded, RequestFacts
+from router.routing.openrouter import openrouter_fields
 from router.routing.rules import RouteDecision, Target, decide, no_more
 from router.server import replies
 from router.server.accounts import Account
@@ -216,6 +219,7 @@ class Exchange:
             reply_id=self.id,
             created=self.time_ms // 1000,
             query=self.request.raw_path.partition("?")[2],
+            more=self.openrouter_fields(chosen) if self.kind == "generate" else {},
         )
         if api == self.api:
             return PassThrough(self.codec, going)
@@ -223,6 +227,23 @@ class Exchange:
             return self.translated(self.codec, CODECS[api], going)
         except Untranslatable as error:
             raise Untranslatable(f'rule "{chosen.rule.label}": {error}') from error
+
+    def openrouter_fields(self, chosen: Chosen) -> dict[str, object]:
+        """What OpenRouter is told of other models and its providers; nothing where the target is somebody else's."""
+        decision = self.decision
+        if decision is None or chosen.provider.quirks.get("error-dialect") != "openrouter":
+            return {}
+        behind = dropwhile(lambda target: target != chosen.target, decision.candidates)
+        breakers, now = self.tenant.health.breakers, self.tenant.health.now
+
+        def may_be_listed(target: Target) -> bool:
+            provider = self.profile.providers[target.provider]
+            keys = (Key(provider.name, target.model or "", str(spec)) for spec in provider.credentials)
+            return provider is chosen.provider and all(breakers.state(key, now) == "closed" for key in keys)
+
+        return openrouter_fields(
+            self.profile.openrouter, chosen.rule, chosen.target, [*behind][1:], callable_=may_be_listed
+        )
 
     def format_to(self, provider: Provider, model: str) -> Api:
         """The wire format to speak with a provider. Raises FormatUnsupported where there is none."""

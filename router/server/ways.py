@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -54,6 +54,7 @@ class Going:
     reply_id: str = ""
     created: int = 0  # seconds since 1970
     query: str = ""  # of the client's URL
+    more: Mapping[str, object] = field(default_factory=dict)  # fields to add to the body, where the client sets none
 
 
 class Way(ABC):
@@ -131,6 +132,7 @@ class PassThrough(Way):
         # What is dropped is gone before anything is set, so that a rule can put a field of its own in its place.
         body = Body.parse(view.body.with_fields({}, rule.drop)) if rule.drop else view.body
         fields = codec.without_foreign(body, going.traits)
+        fields.update({name: msgspec.json.encode(value) for name, value in going.more.items() if name not in body})
         if rule.set:
             fields.update(codec.overrides(body, rule.set, provider.quirks))
         if self._hide_usage:
@@ -190,7 +192,9 @@ class Translated(Way):
         self._translation = Translation(view, source, target, going.traits, allow_losses=going.allow_losses)
         self.losses = self._translation.losses
         rendered = Body.parse(self._translation.body)
-        fields = target.overrides(rendered, rule.set, going.provider.quirks) if rule.set else {}
+        fields = {name: msgspec.json.encode(value) for name, value in going.more.items() if name not in rendered}
+        if rule.set:
+            fields.update(target.overrides(rendered, rule.set, going.provider.quirks))
         self.body = rendered.with_fields(fields, [name for name in rule.drop if name not in fields])
         array = bool(source.events_query) and source.events_query not in going.query.split("&")
         self.asked = self._translation.asked(going.reply_id, going.created, model=going.echoed, array=array)

@@ -246,3 +246,26 @@ async def test_an_open_breaker_keeps_requests_away_until_a_probe_has_worked(tmp_
             one.answer = two.answer = answer
             reply = await ask(router.url, ASK)
             assert reply.status == 200
+
+
+@pytest.mark.parametrize("path", ["/work/v1/chat/completions", "/work/v1/messages"], ids=["passed", "translated"])
+async def test_openrouter_is_told_which_models_come_next(path: str, tmp_path: Path) -> None:
+    text = """
+[routing]
+openrouter = { fallback-models = true, sort = "price" }
+[providers.openrouter]
+base-url = "{url}"
+formats = ["openai-chat"]
+api-key = "env:TEST_KEY"
+[default]
+target = "openrouter/a/one"
+fallback = ["openrouter/b/two", "demo/demo-small"]
+"""
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    async with (
+        FakeProvider(answer) as one,
+        serving(tmp_path / "home", {"work": text.replace("{url}", one.url)}) as router,
+    ):
+        assert (await ask(router.url, request("POST", path, json.dumps(body).encode()))).status == 200
+    sent = one.requests[0].json
+    assert (sent["models"], sent["provider"]) == (["a/one", "b/two"], {"sort": "price"})
