@@ -19,6 +19,7 @@ from router.ledger.reports import PastAttempt, PastRequest, Reader
 _POLL_S = 0.5
 _SETTLE_MS = 60_000  # a row may be written after others that began later; beyond this nothing is expected any more
 _SHORT_ID = 14
+_TRACED = {"Order": "order: ", "Passed over": "passed over: "}  # how lines of a trace begin
 
 _COLUMNS = (
     Column("TIME", text=True, at_least=8),
@@ -173,6 +174,7 @@ def _json(request: PastRequest) -> dict[str, object]:
     found["stream"] = bool(request.stream)
     found["usage_estimated"] = bool(request.usage_estimated)
     found["cost_usd"] = output.usd(request.cost_nano_usd)
+    found["trace"] = (request.trace or "").splitlines()
     found["facts"] = json.loads(request.facts) if request.facts else None
     return found
 
@@ -206,9 +208,10 @@ def show(places: Places, request_id: str, as_json: bool) -> None:
                 Column("CALL"),
                 Column("ROLE", text=True),
                 Column("TARGET", text=True),
-                Column("FORMAT", text=True),
+                Column("KEY", text=True),
+                Column("FORMAT", text=True, optional=True),
                 Column("STATUS", text=True),
-                Column("TOKENS"),
+                Column("TOKENS", optional=True),
                 Column("COST"),
                 Column("TOOK"),
             ],
@@ -232,6 +235,10 @@ def _fields(request: PastRequest) -> Iterator[tuple[str, str]]:
     yield "Asked for", f"{request.requested_model} ({request.api}{', stream' if request.stream else ''})"
     if request.provider:
         yield "Served by", f"{request.provider}/{request.model}"
+    for title, start in _TRACED.items():
+        lines = [line.removeprefix(start) for line in (request.trace or "").splitlines() if line.startswith(start)]
+        if lines:
+            yield title, "\n".join(lines)
     if request.dropped:
         yield "Left out", f"{request.dropped} (the target has no place for that)"
     ended = " ".join(str(part) for part in (request.outcome or "running", request.status, request.error_class) if part)
@@ -276,6 +283,7 @@ def _attempt_cells(attempt: PastAttempt) -> list[str]:
         str(attempt.number),
         attempt.role,
         f"{attempt.provider}/{attempt.model}",
+        attempt.key_name or "-",
         attempt.api or "-",
         " ".join(ended) or attempt.state,
         f"{_count(sum(known) if known else None)} / {_count(attempt.output)}",

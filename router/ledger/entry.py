@@ -84,3 +84,4 @@ class Settlement:
     provider: str | None = None
     model: str | None = None
     dropped: str | None = None  # what translation left out, by the client's names, separated by commas
+    trace: str | None = None  # why it went where it went, a line each: "order: …", "passed over: …"

@@ -52,6 +52,7 @@ class PastRequest:
     attempts: int
     facts: str | None
     dropped: str | None
+    trace: str | None
 
     @property
     def failed(self) -> bool:

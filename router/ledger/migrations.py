@@ -186,4 +186,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX cooldowns_by_profile ON cooldowns (profile);
     """,
+    """
+    ALTER TABLE requests ADD COLUMN trace TEXT;     -- the order's numbers, and who was passed over
+    """,
 )

@@ -27,7 +27,7 @@ _SETTLE_REQUEST = """
         cache_write = ?, cache_write_1h = ?, output = ?, reasoning = ?, usage_estimated = ?, cost_nano_usd = ?,
         list_nano_usd = ?, price_source = ?, first_byte_ms = ?, duration_ms = ?, attempts = ?,
         provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
-        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation), dropped = ?
+        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation), dropped = ?, trace = ?
     WHERE id = ? AND state = 'open'
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
 """
@@ -204,7 +204,7 @@ def _settle(
         (
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, *found, s.dropped, s.id),
+            *(s.provider, s.model, *found, s.dropped, s.trace, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already

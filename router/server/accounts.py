@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
@@ -22,6 +22,7 @@ from router.server.tenant import Tenant
 from router.wire.codec import ReplyFacts
 
 SETTLE_WAIT_S = 0.25  # how long the end of an answer waits for its commit before the spill file is used
+TRACE_LENGTH = 1000  # letters: a word on each of a dozen candidates
 RECORD_WAIT_S = 2.0  # likewise for the row before the call
 
 # Outcomes after which the provider may have worked on, and charged, although the answer never arrived whole.
@@ -35,6 +36,7 @@ class Account:
         self.intent: Intent | None = None
         self.attempt: AttemptRecord | None = None
         self.dropped: str | None = None  # what translation left out
+        self.trace: list[str] = []  # why it goes where it goes, a line each
         self.settled = False
         self.reply = ReplyFacts()
         self.first_byte_ms: float | None = None
@@ -155,6 +157,7 @@ class Account:
             duration_ms=(now - self._started) * 1000,
             attempts=self.calls,
             dropped=self.dropped,
+            trace=_bounded(self.trace),
         )
         served = attempt or (self._concluded[-1] if self._concluded else None)
         if served is None:
@@ -189,6 +192,12 @@ class Account:
                 served_model=self.reply.model,
                 subscription_login=self.subscription_login,
             )
+
+
+def _bounded(trace: Sequence[str]) -> str | None:
+    """The lines of a trace, as far as there is room; ``None`` for none."""
+    text = "\n".join(" ".join(line.split()) for line in trace)
+    return (text if len(text) <= TRACE_LENGTH else f"{text[: TRACE_LENGTH - 1]}…") or None
 
 
 def _total(served: int | None, costs: Iterable[int | None]) -> int | None:

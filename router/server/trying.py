@@ -61,6 +61,7 @@ class Trying:
         self._problems: list[Refused] = []
         self._open: list[tuple[Key, Candidate]] = []  # left alone by their breakers
         self._failure: UpstreamError | None = None
+        exchange.account.trace.extend(f"order: {line}" for line in decision.why)
 
     @property
     def role(self) -> Role:
@@ -294,7 +295,8 @@ class Trying:
 
     def _drop(self, candidate: Candidate, why: Why, reason: str, until: float | None = None) -> None:
         until_s = None if until is None else max(0.0, until - self._health.now)
-        self.dropped.append(Dropped(candidate, why, reason, until_s))
+        self.dropped.append(dropped := Dropped(candidate, why, reason, until_s))
+        self._exchange.account.trace.append(f"passed over: {dropped}")
 
     async def _last_resort(self) -> Attempt | None:
         """Where breakers keep every candidate from being called: the one that failed longest ago, if nobody else is

@@ -127,6 +127,9 @@ class Book:
         outcome: Outcome = "ok",
         facts: str | None = None,
         settled: bool = True,
+        trace: str | None = None,
+        error_class: str | None = None,
+        billed: bool = False,
         **fields: object,
     ) -> list[Record]:
         """What the server would write. ``value`` is the list price where it isn't the cost."""
@@ -141,12 +144,13 @@ class Book:
         intent = Intent(**(given | fields))  # type: ignore[arg-type]
         worth = cost if value is None else value
         attempt = AttemptRecord(
-            intent.id, 1, "primary", intent.provider or "", intent.model or "", "env:ANTHROPIC_API_KEY", time_ms, 200,
-            usage=usage, cost_nano_usd=cost, list_nano_usd=worth, duration_ms=1234.0, usage_raw='{"input_tokens": 1}',
+            intent.id, 1, "primary", intent.provider or "", intent.model or "", "env:ANTHROPIC_API_KEY", time_ms,
+            "anthropic-messages", 200, error_class, billed, usage=usage,
+            cost_nano_usd=cost, list_nano_usd=worth, duration_ms=1234.0, usage_raw='{"input_tokens": 1}',
         )  # fmt: skip
         settlement = Settlement(
             intent.id, outcome, 200, usage=usage, cost_nano_usd=cost, list_nano_usd=worth, attempts=1,
-            first_byte_ms=321.0, duration_ms=1234.0, price_source="genai-prices 0.2.3",
+            first_byte_ms=321.0, duration_ms=1234.0, price_source="genai-prices 0.2.3", trace=trace,
         )  # fmt: skip
         records: list[Record] = [Begin(intent)]
         if settled:

@@ -83,6 +83,32 @@ def test_one_request_is_shown_with_its_calls_and_facts(run: Any, book: Any) -> N
     assert shown["calls"][0]["usage_raw"] == {"input_tokens": 1}
 
 
+def test_the_order_and_who_was_passed_over_are_shown(run: Any, book: Any) -> None:
+    trace = (
+        "order: groq/a: cost $0.0004 (in 1,120, out ~600)\norder: groq/b: cost unknown, so last: it has no price\n"
+        "passed over: groq/a: it can't use tools"
+    )
+    request_id = book.add(time_ms=NOW, trace=trace)
+    text = run("requests", "show", request_id).stdout
+    assert "\nOrder        groq/a: cost $0.0004 (in 1,120, out ~600)\n             groq/b: cost unknown, so" in text
+    assert "\nPassed over  groq/a: it can't use tools\n" in text
+    assert json.loads(run("requests", "show", request_id, "--json").stdout)["trace"] == trace.split("\n")
+
+
+def test_each_call_is_shown_with_its_key_and_how_it_ended(run: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = book.add(time_ms=NOW, usage=Usage(1500, output=45), cost=4_200_000, error_class="timeout", billed=True)
+    *_, titles, call = run("requests", "show", request_id).stdout.splitlines()
+    assert titles.split() == "CALL ROLE TARGET KEY FORMAT STATUS TOKENS COST TOOK".split()
+    assert call.split() == [
+        "1", "primary", "anthropic/claude-haiku-4-5", "env:ANTHROPIC_API_KEY", "anthropic-messages", "200", "timeout",
+        "may", "be", "billed", "1.5K", "/", "45", "$0.00420", "1.2s",
+    ]  # fmt: skip
+    monkeypatch.setattr("router.cli.output.terminal_width", lambda: 80)
+    *_, titles, call = run("requests", "show", request_id).stdout.splitlines()
+    assert len(call) <= 80
+    assert {"CALL", "TARGET", "KEY", "STATUS", "COST"} <= set(titles.split())
+
+
 def test_an_id_that_is_not_there_is_status_2(run: Any, book: Any) -> None:
     result = run("requests", "show", "ffff")
     assert result.exit_code == 2
