@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from router.health.retry import RetryBudget
 from tests.support.aftermath import Aftermath, aftermath, at_rest, check_books
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, Format
@@ -46,6 +47,11 @@ class Targets:
         """How often each provider has been called."""
         return [len(provider.requests) for provider in self.providers]
 
+    def unbounded(self) -> None:
+        """Let requests be tried again however many others are."""
+        for tenant in self.router.app.tenants:
+            tenant.health.retries = RetryBudget(least=10**9)
+
     async def ask(
         self, form: Format = MESSAGES, *, stream: bool = False, body: bytes | None = None, within_s: float = 10.0
     ) -> RawReply:
@@ -59,6 +65,17 @@ class Targets:
         async with aftermath(self.router, *self.providers) as after:
             reply = await self.ask(form, stream=stream, body=body)
         return reply, after
+
+    @contextlib.asynccontextmanager
+    async def settling(self) -> AsyncIterator[None]:
+        """As ``many``, where only the client knows how many requests it makes."""
+        tasks = asyncio.all_tasks()
+        yield
+        await at_rest(self.router, tasks)
+        rows, attempts = await self.router.rows(), await self.router.rows("attempts")
+        assert len(attempts) == sum(self.calls)
+        assert {row["state"] for row in (*rows, *attempts)} == {"settled"}
+        check_books(self.router)
 
     @contextlib.asynccontextmanager
     async def many(self, requests: int, *, unheard: int = 0) -> AsyncIterator[None]:
