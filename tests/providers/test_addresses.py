@@ -25,6 +25,8 @@ from router.providers.credentials import Secret
 from router.providers.provider import AuthStyle, Provider
 from router.wire.request import Api
 
+pytestmark = pytest.mark.sampled(3)
+
 # provider, format, the URL that model m-1 is asked at; {region} and its like are filled in as my-region
 FINAL_URLS = """
 anthropic            anthropic-messages https://api.anthropic.com/v1/messages

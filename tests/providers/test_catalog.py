@@ -20,6 +20,8 @@ from router.providers.overrides import BILLINGS
 from router.providers.provider import Provider, StreamUsage
 from router.wire.request import Api
 
+pytestmark = pytest.mark.sampled(3)
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 RAW = tomllib.loads((ROOT / "router" / "providers" / "catalog.toml").read_text("utf-8"))
 PRICED = json.loads((ROOT / "router" / "money" / "prices.json").read_text("utf-8"))["providers"]

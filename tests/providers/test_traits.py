@@ -282,6 +282,7 @@ def test_a_model_that_thinks_after_all_is_asked_by_effort() -> None:
 # --- the tables themselves --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("one", CATALOG.values(), ids=lambda one: one.name)
 def test_every_provider_has_flags_in_every_format(one: Provider, api: Api) -> None:

@@ -21,7 +21,7 @@ from tests.support.provider import FakeProvider
 from tests.support.raw import RawReply, ask, request
 from tests.support.serving import Running, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sampled(2)]
 
 # Path, method, body, what a good key gets. {} is the profile's base.
 ROUTES: list[tuple[str, str, Any, int]] = [

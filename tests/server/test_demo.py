@@ -22,6 +22,8 @@ from router.wire.formats import CODECS
 from router.wire.request import Api
 from router.wire.sse import SseDecoder
 
+pytestmark = pytest.mark.sampled(3)
+
 CASES = Path(__file__).parents[1] / "data" / "wire" / "cases"
 SCHEMA = {
     "type": "object",

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from router.profile.names import RESERVED as NAMES_RESERVED
 from router.server.endpoints import OTHER, RESERVED, Endpoint, resolve
 
+pytestmark = pytest.mark.sampled(5)
+
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic-messages", "openai-chat", "openai-responses", "gemini"
 
 # Path below a profile's base -> kind, format, model, stream, rest.

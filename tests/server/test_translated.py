@@ -20,6 +20,8 @@ from tests.support.asking import FORMATS, Format
 from tests.support.provider import SSE, Answer, End, FakeProvider, Pause, Received, Send, Status, Step, whole
 from tests.support.serving import Running, serving
 
+pytestmark = pytest.mark.sampled(2)
+
 HELLO = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
 BASES = {"anthropic-messages": "", "openai-chat": "/v1", "openai-responses": "/v1", "gemini": "/v1beta"}
 

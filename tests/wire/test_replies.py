@@ -16,6 +16,8 @@ from router.wire.request import Api
 from router.wire.sse import SseDecoder
 from router.wire.usage import Usage
 
+pytestmark = pytest.mark.sampled(3)
+
 A: Api = "anthropic-messages"
 C: Api = "openai-chat"
 R: Api = "openai-responses"

@@ -12,6 +12,8 @@ from router.wire.body import Body
 from router.wire.formats import CODECS
 from router.wire.request import Api, ImageSize, Piece, PieceContent, RequestView, Thinking, Tool
 
+pytestmark = pytest.mark.sampled(4)
+
 A: Api = "anthropic-messages"
 C: Api = "openai-chat"
 R: Api = "openai-responses"

@@ -19,6 +19,8 @@ from router.wire.request import Api
 from router.wire.sse import KEPT_TAIL, MAX_EVENT, SseDecoder, SseEvent
 from router.wire.usage import Usage
 
+pytestmark = pytest.mark.sampled(3)
+
 STREAMED: list[Api] = ["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
 
 

@@ -39,6 +39,8 @@ from tests.support.translating import (
     translation,
 )
 
+pytestmark = pytest.mark.sampled(4)
+
 ASKED = [*recorded_requests(), *agents_requests()]
 
 REFUSED: dict[str, dict[str, str]] = {

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from router.wire.usage import Usage, from_anthropic, from_gemini, from_openai, merge
 
+pytestmark = pytest.mark.sampled(3)
+
 
 @pytest.mark.parametrize(
     ("report", "expected"),

@@ -20,6 +20,8 @@ from router.wire.usage import Usage
 from tests.support.messages import MESSAGES, NEW, decode, decode_whole, encode, encode_whole, parse, rendering, traits
 from tests.support.strict.anthropic import check_anthropic
 
+pytestmark = pytest.mark.sampled(4)
+
 DATA = Path(__file__).parents[2] / "data"
 CASES = [json.loads(path.read_bytes()) for path in sorted((DATA / "wire/cases").glob("anthropic-messages.*.json"))]
 PAYLOADS = {path.stem: json.loads(path.read_bytes()) for path in sorted((DATA / "payloads").glob("*.json"))}

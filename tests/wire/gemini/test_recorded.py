@@ -28,6 +28,8 @@ from router.wire.loss import Losses
 from router.wire.usage import Usage
 from tests.wire.gemini.saying import GEMINI, OWN, asked
 
+pytestmark = pytest.mark.sampled(4)
+
 DATA = Path(__file__).parents[2] / "data"
 CASES = [json.loads(path.read_text()) for path in sorted((DATA / "wire" / "cases").glob("gemini.*.json"))]
 REPLIES = [pytest.param(case, id=case["id"]) for case in CASES if case["response"]["status"] == 200]

@@ -32,6 +32,8 @@ from router.wire.traits import Traits
 from router.wire.usage import Usage
 from tests.wire.openai_chat.saying import CHAT, asked
 
+pytestmark = pytest.mark.sampled(4)
+
 DATA = Path(__file__).parents[2] / "data"
 CASES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((DATA / "wire/cases").glob("openai-chat.*"))}
 PAYLOADS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((DATA / "payloads").glob("*.json"))}

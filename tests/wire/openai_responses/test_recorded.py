@@ -17,6 +17,8 @@ from tests.support.translating import R, agents_requests, recorded_requests
 from tests.wire.openai_responses.saying import ASKED, NEW, OTHER, RESPONSES, decode, decode_whole, encode_whole
 from tests.wire.openai_responses.sdk import accumulated, check_response
 
+pytestmark = pytest.mark.sampled(4)
+
 REQUESTS = [asking for asking in (*recorded_requests(), *agents_requests()) if asking.api == R]
 
 
