@@ -233,7 +233,8 @@ def no_answer(answer: Answer, facts: RequestFacts | None) -> str | None:
         return None if answer.facts is None else answer.facts.error
     parts = answer.facts.parts
     if parts is None:
-        return None
+        start = answer.payload[:100].lstrip()
+        return "the answer is a web page" if start.startswith(b"<") else None if start else "the answer is empty"
     if not parts:
         return "the answer is empty"
     if answer.facts.stop_reason in _CUT_SHORT and not parts & {"text", "tool-call"}:

@@ -737,13 +737,11 @@ PASSING: list[list[Step]] = [
     [Reset()],
     [Raw(b"HTTP/1.1 200 OK\r\ncontent-le"), Close()],
     [Raw(b"\x00" * 100), Close()],
-    [Status(200, SSE), Close()],
-    [Status(200, SSE), End()],
-    [*opening(MESSAGES.events()[0]), Reset()],
-    stream(b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'),
+    [Status(200), End()],
     [Status(200), Send(b'{"type":"mess'), Close()],
     [Status(500), Send(b'{"type":"err'), Reset()],
     whole(b"<html>busy</html>", status=502),
+    whole(b"<html>log in to this network</html>"),
     whole({"type": "error", "error": {"type": "api_error", "message": "sick"}}),
     whole({**message("m"), "content": []}),
     failing(500),
@@ -753,6 +751,12 @@ PASSING: list[list[Step]] = [
     failing(529, "Overloaded"),
     failing(408),
     failing(301),
+]
+OF_STREAMS: list[list[Step]] = [
+    [Status(200, SSE), Close()],
+    [Status(200, SSE), End()],
+    [*opening(MESSAGES.events()[0]), Reset()],
+    stream(b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'),
 ]
 LASTING: list[list[Step]] = [
     failing(503, headers=[("retry-after", "1")]),
@@ -773,7 +777,9 @@ async def test_every_tenth_call_fails_and_nobody_notices(resentful: bool, tmp_pa
     seen: list[tuple[int, bytes]] = []
 
     def sometimes(received: Received) -> Iterable[Step]:
-        return chance.choice(faults) if chance.random() < 0.1 else answer(received)
+        if chance.random() >= 0.1:
+            return answer(received)
+        return chance.choice(faults + OF_STREAMS if b'"stream": true' in received.body else faults)
 
     async with targets(tmp_path / "home", resentful=resentful) as world:
         world.one.answer = world.two.answer = sometimes

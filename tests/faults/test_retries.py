@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -147,9 +147,6 @@ OUTAGES: list[Any] = [
     pytest.param(failing(529), id="529", marks=pytest.mark.slow),
     pytest.param(failing(408), id="408", marks=pytest.mark.slow),
     pytest.param(failing(409), id="409", marks=pytest.mark.slow),
-    pytest.param(failing(429), id="429", marks=pytest.mark.slow),
-    pytest.param(failing(429, headers=[("retry-after", "1")]), id="429 with a wait", marks=pytest.mark.slow),
-    pytest.param(failing(429, headers=[("retry-after", "30")]), id="429 with a long wait", marks=pytest.mark.slow),
     pytest.param(failing(401), id="401", marks=pytest.mark.slow),
     pytest.param([Reset()], id="reset", marks=pytest.mark.slow),
     pytest.param([Close()], id="hung up", marks=pytest.mark.slow),
@@ -168,31 +165,41 @@ async def gpt_asks(base: str) -> None:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("asks", [claude_asks, gpt_asks], ids=["anthropic", "openai"])
+SDKS = pytest.mark.parametrize("asks", [claude_asks, gpt_asks], ids=["anthropic", "openai"])
+
+
+@SDKS
 @pytest.mark.parametrize("steps", OUTAGES)
 async def test_an_sdk_call_is_three_upstream_calls_at_most(
-    steps: list[Step], asks: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    steps: list[Step], asks: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    settings = QUICK + 'max-delay = "2s"\n'
-    async with targets(tmp_path / "home", settings, resentful=True) as world:
+    async with targets(tmp_path / "home", resentful=True) as world:
         world.one.answer = world.two.answer = lambda received: steps
-        async with contextlib.AsyncExitStack() as stack:
-            if steps[0] == failing(429, headers=[("retry-after", "30")])[0]:
-                _hurry(monkeypatch, asyncio.current_task())
-            await stack.enter_async_context(world.settling())
+        async with world.settling():
             await asks(f"{world.router.url}/work")
         assert 1 <= sum(world.calls) <= 3
 
 
-def _hurry(monkeypatch: pytest.MonkeyPatch, task: object) -> None:
-    """Let the test's own task, which is the SDK, not wait."""
-    sleep = asyncio.sleep
+@SDKS
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [None, "1"], ids=["without a wait", "with a wait"])
+async def test_an_sdk_waits_for_a_limit_itself(wait: str | None, asks: Callable[[str], Any], tmp_path: Path) -> None:
+    """A limit passes, and the SDK is told when: it may ask again then, and not before."""
+    limit_s = float(wait or 2.0)
+    arrived: list[float] = []
 
-    async def hurried(delay: float, *rest: Any) -> Any:
-        return await sleep(0.01 if asyncio.current_task() is task and delay > 1 else delay, *rest)
+    def limited(received: Received) -> list[Step]:
+        arrived.append(time.monotonic())
+        return failing(429, headers=[("retry-after", wait)] if wait else [])
 
-    monkeypatch.setattr(asyncio, "sleep", hurried)
+    settings = QUICK + 'max-delay = "500ms"\n'
+    async with targets(tmp_path / "home", settings, resentful=True) as world:
+        world.one.answer = world.two.answer = limited
+        async with world.settling():
+            await asks(f"{world.router.url}/work")
+    bursts = [later - earlier for earlier, later in itertools.pairwise(arrived) if later - earlier > 0.3]
+    assert len(bursts) <= 2
+    assert all(pause >= limit_s - 0.2 for pause in bursts)
 
 
 # --- an outage of everything ------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ def test_a_reader_that_stopped_delays_nobody_and_what_is_too_much_is_dropped(
     assert console.dropped >= 5000 - module.WAITING - 80
     console.close()
     assert time.monotonic() - began < 1
+    os.close(pipe[0])  # its thread gives up, before another test gets a pipe with the same number
+    console._thread.join(5)
 
 
 def test_a_closed_or_missing_console_is_no_error(pipe: tuple[int, int]) -> None:
