@@ -95,6 +95,7 @@ async def cut_at(world: Targets, form: Format, offsets: Iterable[int], *, stream
     return seen
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stream", WAYS, ids=WAY_NAMES)
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 async def test_a_reply_cut_somewhere_is_answered_once(form: Format, stream: bool, tmp_path: Path) -> None:
@@ -312,6 +313,7 @@ NOBODY_ELSE = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("count", "settings", "calls"), NOBODY_ELSE)
 async def test_a_slow_stream_is_waited_for_where_nobody_else_can_be_asked(
     count: int, settings: str, calls: list[int], tmp_path: Path
@@ -711,6 +713,7 @@ async def test_counting_tokens_is_asked_of_one_target_only(tmp_path: Path) -> No
 # --- what is told -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stream", WAYS, ids=WAY_NAMES)
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 async def test_who_answered_is_told_and_paid(form: Format, stream: bool, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ WAITS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("status", [429, 503, 529])
 async def test_no_wait_is_longer_than_the_longest_delay(status: int, tmp_path: Path) -> None:
     async with targets(tmp_path / "home", SHORT, count=1) as world:
@@ -110,6 +111,7 @@ TIMED_OUT: list[Any] = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("steps", TIMED_OUT)
 async def test_who_timed_out_isnt_called_again_unless_asked_for(
@@ -242,6 +244,7 @@ SLOW_FAULTS: list[Any] = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("steps", SLOW_FAULTS)
 @pytest.mark.parametrize("count", [1, 3])
 async def test_no_call_starts_behind_the_deadline(count: int, steps: list[Step], tmp_path: Path) -> None:
