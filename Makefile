@@ -40,7 +40,7 @@ demo: $(STAMP)
 	@$(BIN)/python scripts/demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not slow" -n auto
+	@$(BIN)/python -m pytest -q -m "not slow" -n auto --ignore=tests/end_to_end --ignore=tests/faults
 
 check: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -1,10 +1,20 @@
-"""Large matrices: a sample of their cases in the fast run, all of them in the full one."""
+"""Large matrices and properties: a sample of their cases in the fast run, all of them in the full one."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure.
+for name, examples in (("few", 20), ("many", 200)):
+    settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties are tried with few examples where slow tests are left out."""
+    settings.load_profile("few" if "not slow" in config.option.markexpr else "many")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

@@ -23,6 +23,8 @@ from router.cli.output import Column, Table
 from router.errors import AlreadyRunning, ConfigError, LedgerError, ListenError, RouterError
 from router.wire.usage import Usage
 
+pytestmark = pytest.mark.sampled(2)
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 

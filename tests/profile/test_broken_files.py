@@ -19,6 +19,8 @@ from router.profile.schema import read_document
 from router.providers.catalog import load_catalog
 from router.routing.rules import RouteTable
 
+pytestmark = pytest.mark.sampled(2)
+
 Load = Callable[..., Loaded]
 
 RULE = '[[rule]]\nmatch = {}\nto = "groq"\n'

@@ -12,6 +12,8 @@ import pytest
 from router.profile.load import Loaded
 from router.profile.profile import Profile
 
+pytestmark = pytest.mark.sampled(2)
+
 Load = Callable[..., Loaded]
 Good = Callable[..., Profile]
 

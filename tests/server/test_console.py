@@ -47,6 +47,7 @@ def test_a_reader_that_stopped_delays_nobody_and_what_is_too_much_is_dropped(
     console.close()
     assert time.monotonic() - began < 1
     os.close(pipe[0])  # its thread gives up, before another test gets a pipe with the same number
+    console._texts.put(None)
     console._thread.join(5)
 
 

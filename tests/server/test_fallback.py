@@ -17,6 +17,8 @@ from tests.support.provider import Close, FakeProvider, Reset, Step, whole
 from tests.support.raw import RawReply, ask, request
 from tests.support.serving import Running, serving
 
+pytestmark = pytest.mark.sampled(2)
+
 PROFILE = """
 [retry]
 backoff = "1ms"

@@ -31,6 +31,8 @@ from tests.support.provider import FakeProvider, Received, Step, whole
 from tests.support.raw import RawReply, ask, request
 from tests.support.serving import Running, read_rows, serving, write_profile, write_providers
 
+pytestmark = pytest.mark.sampled(2)
+
 PROFILE = """
 [retry]
 backoff = "1ms"

@@ -15,6 +15,8 @@ import pytest
 from router.server import script as module
 from router.server.script import Script
 
+pytestmark = pytest.mark.sampled(2)
+
 QUESTION = {"model": "m", "tokens": 5}
 CONFIG = {"profile": "work", "providers": ["a"], "aliases": {}, "default": None}
 

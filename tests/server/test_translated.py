@@ -39,6 +39,8 @@ api-key = "env:TEST_KEY"
 [default]
 target = "fake/model-1"
 {default}
+[retry]
+max-delay = "1ms"
 [prices."fake/model-1"]
 input = 3.0
 output = 15.0

@@ -8,18 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# A busy machine is no failure.
-for name, examples in (("few", 20), ("many", 200)):
-    settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CASES = sorted((Path(__file__).parents[1] / "data" / "wire" / "cases").glob("*.json"))
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Properties are tried with few examples where slow tests are left out."""
-    settings.load_profile("few" if "not slow" in config.option.markexpr else "many")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
