@@ -50,7 +50,7 @@ check: $(STAMP)
 
 # pytest's summary is the last line printed.
 all: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 bench: $(STAMP)
 	@$(BIN)/python scripts/bench $(BENCH)
