@@ -43,6 +43,7 @@ class PriceTable:
         self.date = date.fromisoformat(table["date"])
         self._providers: Mapping[str, Any] = table["providers"]
         self._rates: dict[tuple[str, str], Rates | None] = {}
+        self._windows: dict[tuple[str, str], int | None] = {}
 
     @classmethod
     def load(cls) -> PriceTable:
@@ -73,8 +74,13 @@ class PriceTable:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """The most tokens a request to this model may have; None is "unknown"."""
-        entry, _ = self._find(provider, model)
-        return entry.get("context") if entry else None
+        key = provider, model
+        if key not in self._windows:
+            if len(self._windows) >= _CACHED_ANSWERS:
+                self._windows.clear()
+            entry, _ = self._find(provider, model)
+            self._windows[key] = entry.get("context") if entry else None
+        return self._windows[key]
 
     def title(self, provider: str, model: str) -> str | None:
         """The model's name for people, such as "Claude Sonnet 4.5"; None is "unknown"."""

@@ -115,9 +115,9 @@ class Exchange:
         """Serve the request. Raises CancelledError when the client left, and what is a fault of ours."""
         self.services.enter(self)
         try:
-            view = self.view = await self.read()
-            self.decision = await self.decide(view)
-            return await self.serve(view)
+            self.view = await self.read()  # no name of our own for it: a stream lives long, the body needn't
+            self.decision = await self.decide(self.view)
+            return await self.serve(self.view)
         except Refused as error:
             return await self.refuse(error)
         except UpstreamError as error:

@@ -54,6 +54,8 @@ to = "groq"
 model = "llama-3.3-70b-versatile"
 """
 PROVIDERS = """
+[models."anthropic/claude-sonnet-4-5"]
+context = 2_000_000
 [providers.anthropic]
 base-url = "http://127.0.0.1:PORT"
 api-key = "env:BENCH_KEY"
