@@ -53,3 +53,8 @@ class Provider:
     def formats(self) -> tuple[Api, ...]:
         """The wire formats it speaks, best first."""
         return tuple(self.base_urls)
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """What its credentials are called in records and breakers, in order; "" stands for none."""
+        return tuple("" if spec.kind == "none" else str(spec) for spec in self.credentials) or ("",)

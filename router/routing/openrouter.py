@@ -21,11 +21,11 @@ def openrouter_fields(
     target: Target,
     following: Sequence[Target],
     *,
-    callable_: Callable[[Target], bool],
+    may_be_listed: Callable[[Target], bool],
 ) -> dict[str, Any]:
     """Top-level fields of the body. ``settings`` are the profile's; what the rule's target says of itself comes first.
 
-    ``following`` are the candidates behind the target; ``callable_`` says whether one is OpenRouter's and not left
+    ``following`` are the candidates behind the target; ``may_be_listed`` says whether one is OpenRouter's and not left
     alone.
     """
     own = _own(rule, target)
@@ -35,7 +35,7 @@ def openrouter_fields(
         named = [models] if isinstance(models, str) else list(models)
         fields["models"] = [target.model, *(name for name in named if name != target.model)][:MOST_MODELS]
     elif settings.get("fallback-models") is True:
-        others = [each.model for each in takewhile(callable_, following)]
+        others = [each.model for each in takewhile(may_be_listed, following)]
         if others:
             fields["models"] = [target.model, *others][:MOST_MODELS]
     if own.get("provider") is not None:

@@ -53,7 +53,7 @@ class CountTokens(Exchange):
         self.account.finish("ok", 200)
         await self.account.settle()
         body = self.codec.count_reply(tokens)
-        return web.Response(body=body, content_type=replies.JSON, headers=self.headers())
+        return web.Response(body=body, content_type=replies.JSON, headers=self.outgoing.headers())
 
     def format_to(self, provider: Provider, model: str) -> Api:
         """A format in which the provider counts, the client's own first. Raises FormatUnsupported without one."""

@@ -7,11 +7,11 @@
     record      the rows of the request and its call are committed before a provider is called (``accounts.py``)
     attempt     one candidate after the other is called (``trying.py``, ``attempt.py``), in the client's wire format or
                 translated into the provider's (``ways.py``), until one answers; what fails here the client never sees
-    commit      the reply to the client starts: the line nobody crosses twice
+    commit      the reply to the client starts: the line nobody crosses twice (``outgoing.py``)
     relay       bytes as they come, or translated event by event; a tap reads usage on the side (``relay.py``)
     settle      the cost is committed before the end of the answer goes out; ``finally`` settles whatever is left
 
-An exchange is the only thing that changes while a request is served, and it changes only here.
+An exchange and what it holds (its account, its tries, what goes out) are all that changes while a request is served.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from dataclasses import replace
 from itertools import dropwhile
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from router.errors import (
     BadRequest,
@@ -34,10 +33,8 @@ from router.errors import (
     Untranslatable,
     UpstreamError,
 )
-from router.health import classes
 from router.health.breaker import Key
-from router.health.retry import POLICIES
-from router.ledger.entry import Intent, Kind, Outcome
+from router.ledger.entry import Intent, Kind
 from router.ledger.writing import Annotate
 from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
@@ -46,15 +43,14 @@ from router.routing.candidates import Abilities
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.openrouter import openrouter_fields
 from router.routing.rules import RouteDecision, Target, decide, no_more
-from router.server import replies
 from router.server.accounts import Account
 from router.server.admission import Admitted
 from router.server.annotate import Job
-from router.server.attempt import Answer, Attempt, Chosen, ErrorReply, Patience, SoftFailure, no_answer
+from router.server.attempt import Answer, Attempt, Chosen, Patience, SoftFailure, no_answer
 from router.server.authorise import Authorised, authorise
 from router.server.bodies import read_body
 from router.server.endpoints import Endpoint
-from router.server.relay import StreamRelay
+from router.server.outgoing import Outgoing
 from router.server.services import DRAINING, Services, new_request_id, now_ms
 from router.server.tenant import Tenant
 from router.server.trying import Trying
@@ -67,12 +63,6 @@ from router.wire.request import Api, RequestView
 from router.wire.traits import Traits
 
 LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
-FLUSH_S = 2.0  # for the last bytes of a stream that was broken off
-
-# What a client sees when a provider failed. 403 for a refused key of ours: agents stop at once and show the text, while
-# a 401 makes them ask for a new login and a 5xx makes them try for minutes.
-_STATUS_OF_CLASS: dict[str, int] = {classes.AUTH: 403, classes.TIMEOUT: 504, classes.OVERLOADED: 503}
-_BAD_GATEWAY = 502
 
 
 class Exchange:
@@ -102,12 +92,12 @@ class Exchange:
         self.trying: Trying | None = None
         self.attempt: Attempt | None = None  # the call under way, or the last one
         self.amended: dict[tuple[str, str], Traits] = {}  # of targets that refused how this request was written
+        self.outgoing = Outgoing(self)
+        self.was_cut = False  # by the server's stop
         self._task = asyncio.current_task()
-        self._cut = False
         self._annotated = False
         self._conversation: str | None = None
         self._served: Target | None = None
-        self._committed = False  # whether a stream to the client has started
 
     # --- the walk -------------------------------------------------------------------------------------------------
 
@@ -119,13 +109,13 @@ class Exchange:
             self.decision = await self.decide(self.view)
             return await self.serve(self.view)
         except Refused as error:
-            return await self.refuse(error)
+            return await self.outgoing.refuse(error)
         except UpstreamError as error:
-            return await self.give_up(error)
+            return await self.outgoing.give_up(error)
         except asyncio.CancelledError:
-            if not self._cut or self._committed or self.account.settled:
+            if not self.was_cut or self.outgoing.committed or self.account.settled:
                 raise
-            return await self.refuse(Unavailable(DRAINING, retry_after_s=1), outcome="drained")
+            return await self.outgoing.refuse(Unavailable(DRAINING, retry_after_s=1), outcome="drained")
         except Exception:
             self.account.finish("refused", 500, "internal")  # a fault of ours; the door logs and answers it
             raise
@@ -167,8 +157,8 @@ class Exchange:
         assert self.decision is not None
         self.decision = replace(self.decision, later=no_more)
         if answer.relay is not None:
-            return await self.relay_stream(answer, answer.relay)
-        return await self.relay_whole(answer)
+            return await self.outgoing.stream(answer, answer.relay)
+        return await self.outgoing.whole(answer)
 
     async def answer(self, view: RequestView) -> Answer:
         """Call one candidate after the other until one answers. Raises UpstreamError for the last one's failure, and
@@ -238,11 +228,11 @@ class Exchange:
 
         def may_be_listed(target: Target) -> bool:
             provider = self.profile.providers[target.provider]
-            keys = (Key(provider.name, target.model or "", str(spec)) for spec in provider.credentials)
+            keys = (Key(provider.name, target.model or "", name) for name in provider.key_names)
             return provider is chosen.provider and all(breakers.state(key, now) == "closed" for key in keys)
 
         return openrouter_fields(
-            self.profile.openrouter, chosen.rule, chosen.target, [*behind][1:], callable_=may_be_listed
+            self.profile.openrouter, chosen.rule, chosen.target, [*behind][1:], may_be_listed=may_be_listed
         )
 
     def format_to(self, provider: Provider, model: str) -> Api:
@@ -273,8 +263,9 @@ class Exchange:
             self.trying.close()
         if self.view is not None and self.account.intent is None:
             self.account.open(self.intent())  # the client left before it was decided where to go
-        self.account.close(drained=self._cut)
+        self.account.close(drained=self.was_cut)
         self.annotate()
+        self.outgoing.close()
         self.view = self.facts = None
         self.services.leave(self)
 
@@ -302,9 +293,23 @@ class Exchange:
         health = self.tenant.health
         health.caches.note(self._conversation, (target.provider, target.model or ""), held, health.now)
 
+    def serving(self) -> None:
+        """This answer is the client's."""
+        if self.attempt is not None:
+            self._served = self.attempt.chosen.target
+            self.remember()
+
+    def served(self, *, ok: bool) -> None:
+        """The answer is over: at its end, or broken off by its provider."""
+        self.serving()
+        if self.trying is not None:
+            self.trying.finished(ok=ok)
+        if ok:
+            self.note_cache()
+
     def cut(self) -> None:
         """The server stops: end this exchange now. A started stream gets an error event, anybody else an error."""
-        self._cut = True
+        self.was_cut = True
         if self._task is not None:
             self._task.cancel()
 
@@ -372,132 +377,6 @@ class Exchange:
             return decision
         return replace(decision, candidates=(self.tenant.continuing(earlier, decision.candidates[0]),), later=no_more)
 
-    # --- replies --------------------------------------------------------------------------------------------------
-
-    async def relay_whole(self, answer: Answer) -> web.Response:
-        """A reply that isn't streamed: settled, then sent."""
-        account, way, reply = self.account, answer.way, answer.reply
-        if account.reply.error is None:
-            account.finish("ok", reply.status, classes.SOFT if answer.soft else None)
-        else:
-            account.finish("upstream-error", reply.status, classes.SOFT)
-        self.serving()
-        if self.trying is not None:
-            self.trying.finished(ok=account.reply.error is None)
-        self.note_cache()
-        await account.settle()
-        headers = self.headers(way.reply_headers(reply, stream=False))
-        if account.attempt is not None and account.attempt.cost_nano_usd is not None:
-            headers["x-router-cost-usd"] = f"{account.attempt.cost_nano_usd / 1e9:.9f}"
-        return web.Response(status=reply.status, body=answer.payload, headers=headers)
-
-    def serving(self) -> None:
-        """This answer is the client's."""
-        if self.attempt is not None:
-            self._served = self.attempt.chosen.target
-            self.remember()
-
-    async def relay_stream(self, answer: Answer, relay: StreamRelay) -> web.StreamResponse:
-        """A stream that has shown content: passed on as it comes."""
-        account, trying, way, reply = self.account, self.trying, answer.way, answer.reply
-        assert trying is not None
-        self.serving()
-        headers = self.headers(way.reply_headers(reply, stream=True))
-        out = web.StreamResponse(status=reply.status, headers=headers)
-        out.headers["X-Accel-Buffering"] = "no"
-        out.headers.update(self.services.hosts.cors(self.request.headers))
-
-        async def settle() -> None:
-            account.reply = relay.facts
-            account.finish("ok", reply.status, classes.SOFT if answer.soft else None)
-            trying.finished(ok=True)
-            self.note_cache()
-            await account.settle()
-
-        try:
-            self._committed = True
-            await out.prepare(self.request)  # the commit: from here on this answer is the client's only one
-            await relay.run(out, settle)
-        except UpstreamError as error:
-            account.reply = relay.facts
-            account.finish("partial", reply.status, error.error_class)
-            if not relay.client_stalled:
-                trying.finished(ok=False)
-            if relay.failed and relay.at_end:
-                await account.settle()  # the provider told of its failure and then ended its reply: so do we
-            else:
-                await self.break_off(out, None if relay.failed else way.error_event(reply, *self.told(error)))
-        except asyncio.CancelledError:
-            account.reply = relay.facts
-            if not self._cut or account.settled:
-                raise
-            account.finish("drained", reply.status)
-            await self.break_off(out, way.error_event(reply, Unavailable.code, DRAINING))
-        except ConnectionError:
-            account.reply = relay.facts  # the client left while we wrote; `close` settles that
-        return out
-
-    async def break_off(self, out: web.StreamResponse, event: bytes | None) -> None:
-        """End a started stream honestly: the format's own error event, then the connection closed without an end."""
-        await self.account.settle()
-        if event:
-            try:
-                async with asyncio.timeout(1.0):
-                    await out.write(event)
-            except (TimeoutError, ConnectionError):
-                pass  # the client reads no more; closing says the same
-        out.force_close()
-        transport = self.request.transport
-        if transport is not None:
-            transport.close()  # flushes first; the missing last chunk shows that this was no regular end
-            asyncio.get_running_loop().call_later(FLUSH_S, transport.abort)  # unless the client reads no more
-
-    async def relay_error(self, error: ErrorReply) -> web.Response:
-        """An error status of the provider, passed on as it is. Clients needn't repeat what has been tried in vain."""
-        way, reply, error_class = error.way, error.reply, error.error_class
-        status, body = way.error(self.discreet(error.payload), reply, error_class, self.id)
-        busy = error_class in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
-        self.perhaps_billed(error)
-        self.account.finish("client-error" if status < 500 and not busy else "upstream-error", status, error_class)
-        await self.account.settle()
-        headers = self.headers(way.reply_headers(reply, stream=False))
-        if status >= 500 or status == 408:
-            headers["x-should-retry"] = "false"
-        return web.Response(status=status, body=body, headers=headers)
-
-    async def give_up(self, error: UpstreamError) -> web.Response:
-        """No answer from any candidate: what the last one said, or an error in the client's format that tells who
-        failed and how."""
-        if isinstance(error, ErrorReply) and error.error_class != classes.AUTH:
-            return await self.relay_error(error)
-        overloaded = error.error_class == classes.BROKEN_START and "overload" in str(error).lower()
-        status = _STATUS_OF_CLASS.get(classes.OVERLOADED if overloaded else error.error_class, _BAD_GATEWAY)
-        self.perhaps_billed(error)
-        self.account.finish("upstream-error", status, error.error_class)
-        await self.account.settle()
-        return replies.error_reply(
-            status, *self.told(error), self.api, request_id=self.id, headers=self.headers(), should_retry=False
-        )
-
-    def perhaps_billed(self, error: UpstreamError) -> None:
-        """Note whether the last call may be charged although it failed."""
-        if self.account.attempt is not None:
-            self.account.attempt.maybe_billed = error.maybe_billed or POLICIES[error.error_class].maybe_billed
-
-    async def refuse(self, error: Refused, outcome: Outcome = "refused") -> web.Response:
-        """An error of ours or the client's, found before a provider was called. What was no request has no row."""
-        if self.view is None and self.account.intent is None:
-            self.services.refused_early += 1
-        else:
-            if self.account.intent is None:
-                self.account.open(self.intent())
-            self.account.finish(outcome, error.status, error.code)
-            await self.account.settle()
-        reply = replies.refusal(error, self.api, request_id=self.id, profile=self.profile.name, headers=self.headers())
-        if not self.request.content.is_eof():
-            reply.force_close()  # the rest of the body is not wanted
-        return reply
-
     # --- small parts ----------------------------------------------------------------------------------------------
 
     def intent(self) -> Intent:
@@ -524,41 +403,6 @@ class Exchange:
             stream=bool(_text(view, "stream")),
             reason=self.decision.reason if self.decision else "",
         )
-
-    def told(self, error: UpstreamError) -> tuple[str, str]:
-        """A failure's code and text for the client: profile, rule and target, then what happened."""
-        rule = self.decision.rule.label if self.decision else "(none)"
-        target = self.attempt.chosen.target if self.attempt else "(none)"
-        happened = self.discreet(str(error).encode()).decode()
-        return error.error_class, f"profile {self.profile.name}, rule {rule}, target {target}: {happened}"
-
-    def discreet(self, text: bytes) -> bytes:
-        """A provider's error without our key in it: careless servers repeat what they refuse."""
-        key = self.attempt.authorised.key if self.attempt is not None else b""
-        return text.replace(key, b"(key)") if key else text
-
-    def headers(self, passing: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
-        """The provider's headers that may pass, and what the router has to say."""
-        headers = passing if passing is not None else CIMultiDict[str]()
-        attempt, decision = self.attempt, self.decision
-        dropped: list[str] = []
-        if attempt is not None:
-            dropped = [loss.field for loss in attempt.way.losses]
-            if attempt.chosen.rule.set:
-                dropped += attempt.way.codec.unplaced(attempt.chosen.rule.set)
-        headers.extend(
-            replies.router_headers(
-                request_id=self.id,
-                profile=self.profile.name,
-                rule=decision.rule.label if decision else "(none)",
-                provider=attempt.chosen.provider.name if attempt else "",
-                model=attempt.chosen.model if attempt else "",
-                attempts=self.account.calls,
-                reason=decision.reason if decision else "",
-                dropped=dropped,
-            )
-        )
-        return headers
 
 
 def _text(view: RequestView | None, field: str) -> str:

@@ -45,7 +45,7 @@ class Trying:
     """The candidates of one request, one after the other. ``close`` when it is over, however it ended."""
 
     def __init__(self, exchange: Exchange, decision: RouteDecision) -> None:
-        self.dropped: list[Dropped] = []
+        self._dropped: list[Dropped] = []
         self._exchange = exchange
         self._health = exchange.tenant.health
         self._decision: RouteDecision | None = decision
@@ -83,7 +83,7 @@ class Trying:
         if attempt is None and self._failure is None:
             attempt = await self._last_resort()
         if attempt is None:
-            raise self._failure or nothing_left(self.dropped, self._problems)
+            raise self._failure or nothing_left(self._dropped, self._problems)
         self._again = False
         self._here += 1
         self._current = attempt
@@ -205,12 +205,11 @@ class Trying:
         if (target.provider, target.model) in self._known:
             return False
         chosen = self._chosen(candidate)
-        names = ["" if spec.kind == "none" else str(spec) for spec in chosen.provider.credentials] or [""]
         now = health.now
         return self._unfit(chosen) is None and any(
             health.cooldowns.until(target.provider, chosen.model, name, now) is None
             and health.breakers.may_call(Key(target.provider, chosen.model, name), now)
-            for name in names
+            for name in chosen.provider.key_names
         )
 
     def _chosen(self, candidate: Candidate) -> Chosen:
@@ -295,7 +294,7 @@ class Trying:
 
     def _drop(self, candidate: Candidate, why: Why, reason: str, until: float | None = None) -> None:
         until_s = None if until is None else max(0.0, until - self._health.now)
-        self.dropped.append(dropped := Dropped(candidate, why, reason, until_s))
+        self._dropped.append(dropped := Dropped(candidate, why, reason, until_s))
         self._exchange.account.trace.append(f"passed over: {dropped}")
 
     async def _last_resort(self) -> Attempt | None:

@@ -45,5 +45,9 @@ FALLBACK = {"fallback-models": True}
 )  # fmt: skip
 def test_fields(settings: dict[str, Any], raw: dict[str, Any], following: list[Target], expected: Any) -> None:
     rule = Rule("rule", "r", "h", (A,), raw=raw)
-    found = openrouter_fields(settings, rule, A, following, callable_=lambda target: target.provider == "openrouter")
+
+    def of_same(target: Target) -> bool:
+        return target.provider == "openrouter"
+
+    found = openrouter_fields(settings, rule, A, following, may_be_listed=of_same)
     assert found == expected
