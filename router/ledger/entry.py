@@ -14,6 +14,7 @@ from router.wire.usage import Usage
 Kind = Literal["generate", "count", "embed", "other"]
 Outcome = Literal["ok", "client-error", "upstream-error", "refused", "client-gone", "partial", "drained", "interrupted"]
 Role = Literal["primary", "retry", "fallback", "draft", "verifier"]
+Verdict = Literal["accepted", "rejected"]
 
 
 @dataclass(slots=True)
@@ -42,7 +43,12 @@ class Intent:
 
 @dataclass(slots=True)
 class AttemptRecord:
-    """One upstream call. ``number`` counts from 1 within its request."""
+    """One upstream call. ``number`` counts from 1 within its request.
+
+    A judged draft has a ``verdict`` and a ``score`` from 0 to 1; one that failed or was cut off before has neither.
+    ``saving_nano_usd`` is what the verifier would have charged for an accepted draft's usage, less the draft's cost;
+    of any other draft minus its cost. It may be negative.
+    """
 
     request_id: str
     number: int
@@ -63,11 +69,18 @@ class AttemptRecord:
     list_nano_usd: int | None = None
     price_source: str | None = None
     response_id: str | None = None
+    verdict: Verdict | None = None
+    score: float | None = None
+    saving_nano_usd: int | None = None
 
 
 @dataclass(slots=True)
 class Settlement:
-    """How a request ended. Sums over its attempts; ``usage`` is the served attempt's."""
+    """How a request ended. Sums over its attempts; ``usage`` is the served attempt's.
+
+    ``cache_lost`` are the tokens that were held in the prompt cache of the target that the conversation left, ``None``
+    where nothing was lost; ``cache_lost_nano_usd`` is what reading them there would have saved on their input price.
+    """
 
     id: str
     outcome: Outcome
@@ -85,3 +98,5 @@ class Settlement:
     model: str | None = None
     dropped: str | None = None  # what translation left out, by the client's names, separated by commas
     trace: str | None = None  # why it went where it went, a line each: "order: …", "passed over: …"
+    cache_lost: int | None = None
+    cache_lost_nano_usd: int | None = None

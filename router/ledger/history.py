@@ -53,6 +53,8 @@ class PastRequest:
     facts: str | None
     dropped: str | None
     trace: str | None
+    cache_lost: int | None
+    cache_lost_nano_usd: int | None
 
     @property
     def failed(self) -> bool:
@@ -96,6 +98,9 @@ class PastAttempt:
     usage_raw: str | None
     response_id: str | None
     api: str | None
+    verdict: str | None
+    score: float | None
+    saving_nano_usd: int | None
 
 
 class PastKey(NamedTuple):

@@ -189,4 +189,39 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE requests ADD COLUMN trace TEXT;     -- the order's numbers, and who was passed over
     """,
+    """
+    ALTER TABLE attempts ADD COLUMN verdict TEXT;             -- of a draft: accepted | rejected; NULL = not judged
+    ALTER TABLE attempts ADD COLUMN score REAL;               -- of a judged draft: 0 to 1
+    ALTER TABLE attempts ADD COLUMN saving_nano_usd INTEGER;  -- of a draft; may be negative
+    DROP INDEX attempts_draft;
+    CREATE INDEX attempts_draft ON attempts (request_id, verdict, cost_nano_usd, saving_nano_usd) WHERE role = 'draft';
+
+    ALTER TABLE requests ADD COLUMN cache_lost INTEGER;       -- tokens in the prompt cache of the target that was left
+    ALTER TABLE requests ADD COLUMN cache_lost_nano_usd INTEGER;
+    CREATE INDEX requests_cache_lost ON requests (profile, time_ms) WHERE cache_lost IS NOT NULL;
+
+    -- Calls of an hour. Where requests have been deleted meanwhile: one each, and another one for a fallback.
+    ALTER TABLE rollup ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup SET attempts = requests + fallbacks WHERE provider <> '';
+    UPDATE rollup SET attempts = kept.attempts
+    FROM (
+        SELECT time_ms / 3600000 AS hour, profile, rule, rule_hash, kind, ifnull(provider, '') AS provider,
+            ifnull(model, '') AS model, client, ifnull(key, '') AS key, count(*) AS requests, sum(attempts) AS attempts
+        FROM requests WHERE state = 'settled' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS kept
+    WHERE rollup.profile = kept.profile AND rollup.hour = kept.hour AND rollup.rule_hash = kept.rule_hash
+        AND rollup.rule = kept.rule AND rollup.kind = kept.kind AND rollup.provider = kept.provider
+        AND rollup.model = kept.model AND rollup.client = kept.client AND rollup.key = kept.key
+        AND rollup.requests = kept.requests;
+
+    ALTER TABLE rollup_day ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup_day SET attempts = hours.attempts
+    FROM (
+        SELECT hour / 24 AS day, profile, rule, rule_hash, kind, provider, model, client, key, sum(attempts) AS attempts
+        FROM rollup GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS hours
+    WHERE rollup_day.profile = hours.profile AND rollup_day.day = hours.day AND rollup_day.rule_hash = hours.rule_hash
+        AND rollup_day.rule = hours.rule AND rollup_day.kind = hours.kind AND rollup_day.provider = hours.provider
+        AND rollup_day.model = hours.model AND rollup_day.client = hours.client AND rollup_day.key = hours.key;
+    """,
 )

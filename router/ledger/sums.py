@@ -41,6 +41,7 @@ class Sums:
     """Sums over requests. Unknown amounts are not in them: ``no_usage`` and ``unpriced`` say how many are left out.
 
     ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
+    ``fallbacks`` are requests of which a call went to a next candidate, ``attempts`` all calls.
     """
 
     requests: int = 0
@@ -55,6 +56,7 @@ class Sums:
     unpriced: int = 0
     errors: int = 0
     fallbacks: int = 0
+    attempts: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
@@ -82,7 +84,8 @@ _OF_REQUESTS = ", ".join(
         "r.list_nano_usd",
         "r.attempts > 0 AND r.cost_nano_usd IS NULL",
         "r.outcome NOT IN ('ok', 'client-gone')",
-        "r.attempts > 1",
+        "r.attempts > 1 AND EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'fallback')",
+        "r.attempts",
     )
 )
 

@@ -27,7 +27,9 @@ _SETTLE_REQUEST = """
         cache_write = ?, cache_write_1h = ?, output = ?, reasoning = ?, usage_estimated = ?, cost_nano_usd = ?,
         list_nano_usd = ?, price_source = ?, first_byte_ms = ?, duration_ms = ?, attempts = ?,
         provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
-        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation), dropped = ?, trace = ?
+        estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation),
+        cache_lost = coalesce(?, cache_lost), cache_lost_nano_usd = coalesce(?, cache_lost_nano_usd),
+        dropped = ?, trace = ?
     WHERE id = ? AND state = 'open'
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
 """
@@ -38,15 +40,16 @@ _INSERT_ATTEMPT = """
 _SETTLE_ATTEMPT = """
     INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, state, status, error_class,
         maybe_billed, first_byte_ms, duration_ms, input, cache_read, cache_write, cache_write_1h, output, reasoning,
-        cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id, verdict, score, saving_nano_usd)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (request_id, number) DO UPDATE SET state = 'settled', status = excluded.status,
         error_class = excluded.error_class, maybe_billed = excluded.maybe_billed,
         first_byte_ms = excluded.first_byte_ms, duration_ms = excluded.duration_ms, input = excluded.input,
         cache_read = excluded.cache_read, cache_write = excluded.cache_write, cache_write_1h = excluded.cache_write_1h,
         output = excluded.output, reasoning = excluded.reasoning, cost_nano_usd = excluded.cost_nano_usd,
         list_nano_usd = excluded.list_nano_usd, price_source = excluded.price_source, usage_raw = excluded.usage_raw,
-        response_id = excluded.response_id
+        response_id = excluded.response_id, verdict = excluded.verdict, score = excluded.score,
+        saving_nano_usd = excluded.saving_nano_usd
     WHERE attempts.state = 'open'
 """
 # A call that was announced and then not made, because its row couldn't be committed in time.
@@ -58,7 +61,8 @@ _SEE_RULE = """
 """
 _SET_FACTS = """
     UPDATE requests SET facts = ?, estimated_input = coalesce(?, estimated_input),
-        conversation = coalesce(?, conversation)
+        conversation = coalesce(?, conversation), cache_lost = coalesce(?, cache_lost),
+        cache_lost_nano_usd = coalesce(?, cache_lost_nano_usd)
     WHERE id = ?
 """
 
@@ -73,12 +77,15 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Annotate:
-    """The recorded facts of a request (JSON text), found out after its reply."""
+    """The recorded facts of a request (JSON text), found out after its reply, and what its move to another target
+    lost of a prompt cache, which is known once its conversation is."""
 
     request_id: str
     facts: str
     estimated_input: int | None = None
     conversation: str | None = None
+    cache_lost: int | None = None
+    cache_lost_nano_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,7 @@ ROLLUP_SUMS = (
     "unpriced",
     "errors",
     "fallbacks",
+    "attempts",
 )
 
 
@@ -152,9 +160,9 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
             elif isinstance(record, Settle):
                 _settle(connection, record, sums, seen_rules)
             else:
-                connection.execute(
-                    _SET_FACTS, (record.facts, record.estimated_input, record.conversation, record.request_id)
-                )
+                facts = (record.facts, record.estimated_input, record.conversation)
+                loss = (record.cache_lost, record.cache_lost_nano_usd)
+                connection.execute(_SET_FACTS, (*facts, *loss, record.request_id))
         connection.executemany(_ADD_TO_HOURS, ((*key, *values) for key, values in sums.items()))
         connection.executemany(
             _ADD_TO_DAYS, ((key.hour // HOURS_A_DAY, *key[1:], *values) for key, values in sums.items())
@@ -195,16 +203,18 @@ def _settle(
                 *(a.status, a.error_class),
                 *(a.maybe_billed, a.first_byte_ms, a.duration_ms, *_counts(a.usage)),
                 *(a.cost_nano_usd, a.list_nano_usd, a.price_source, a.usage_raw, a.response_id),
+                *(a.verdict, a.score, a.saving_nano_usd),
             ),
         )
     note = record.annotation
     found = (None, None, None) if note is None else (note.facts, note.estimated_input, note.conversation)
+    loss = s if s.cache_lost is not None or note is None else note
     row = connection.execute(
         _SETTLE_REQUEST,
         (
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, *found, s.dropped, s.trace, s.id),
+            *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already
@@ -216,14 +226,15 @@ def _settle(
         time_ms // HOUR_MS, profile, rule, rule_hash, kind, provider or "", model or "", client, key or ""
     )
     line = sums.setdefault(rollup_key, [0] * len(ROLLUP_SUMS))
-    for position, amount in enumerate(rollup_amounts(s)):
+    for position, amount in enumerate(rollup_amounts(record)):
         line[position] += amount
     _, first_ms, last_ms = seen_rules.get((profile, rule_hash), (rule, time_ms, time_ms))
     seen_rules[profile, rule_hash] = (rule, min(first_ms, time_ms), max(last_ms, time_ms))
 
 
-def rollup_amounts(s: Settlement) -> tuple[int, ...]:
+def rollup_amounts(record: Settle) -> tuple[int, ...]:
     """What one settled request adds to the hourly sums, in the order of ``ROLLUP_SUMS``."""
+    s = record.settlement
     u = s.usage or Usage()
     called = s.attempts > 0
     return (
@@ -238,7 +249,8 @@ def rollup_amounts(s: Settlement) -> tuple[int, ...]:
         s.list_nano_usd or 0,
         int(called and s.cost_nano_usd is None),
         int(s.outcome not in ("ok", "client-gone")),
-        int(s.attempts > 1),
+        int(any(attempt.role == "fallback" for attempt in record.attempts)),
+        s.attempts,
     )
 
 

@@ -15,7 +15,7 @@ from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
 from router.ledger.writing import Annotate, Begin, Settle
 from router.profile.profile import Profile
 from router.providers.provider import Provider
-from router.server.pricing import price_attempt
+from router.server.pricing import price_attempt, price_saving
 from router.server.request_log import is_logged, request_line
 from router.server.services import Services
 from router.server.tenant import Tenant
@@ -42,10 +42,13 @@ class Account:
         self.first_byte_ms: float | None = None
         self.streamed = False  # whether the answer came in pieces
         self.subscription_login = False  # the client's own login to a subscription was passed through
+        self.cache_lost: int | None = None  # tokens in the prompt cache of the target that the conversation left
+        self.cache_lost_nano_usd: int | None = None  # what reading them there would have saved
         self._services = services
         self._tenant = tenant
         self._profile = profile
         self._provider: Provider | None = None
+        self._verifier: tuple[Provider, str] | None = None  # whose price says what a draft saves
         self._concluded: list[AttemptRecord] = []  # earlier calls of this request
         self._started = time.monotonic()
         self._called = self._started
@@ -81,12 +84,23 @@ class Account:
         return len(self._concluded) + (self.attempt is not None)
 
     def conclude(self, error_class: str | None, *, maybe_billed: bool = False) -> None:
-        """The call under way has ended, and nothing of it reaches the client; another one may follow."""
+        """The call under way has ended, and nothing of it reaches the client; another one may follow. Without an error
+        it is a rejected draft, which is charged like any answer."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
-            self._close(attempt, error_class, maybe_billed=maybe_billed, free=not maybe_billed)
+            free = error_class is not None and not maybe_billed
+            self._close(attempt, error_class, maybe_billed=maybe_billed, free=free)
             self._concluded.append(attempt)
         self.reply, self.first_byte_ms = ReplyFacts(), None
+
+    def drafting(self, verifier: Provider, model: str) -> None:
+        """The next call is that of a draft, in the place of this verifier."""
+        self._verifier = verifier, model
+
+    def judged(self, score: float, *, accepted: bool) -> None:
+        """The draft under way is whole and has been judged."""
+        if self.attempt is not None:
+            self.attempt.verdict, self.attempt.score = "accepted" if accepted else "rejected", score
 
     @property
     def since_call_s(self) -> float:
@@ -158,6 +172,8 @@ class Account:
             attempts=self.calls,
             dropped=self.dropped,
             trace=_bounded(self.trace),
+            cache_lost=self.cache_lost,
+            cache_lost_nano_usd=self.cache_lost_nano_usd,
         )
         served = attempt or (self._concluded[-1] if self._concluded else None)
         if served is None:
@@ -190,6 +206,14 @@ class Account:
                 self._provider,
                 self._services.prices,
                 served_model=self.reply.model,
+                subscription_login=self.subscription_login,
+            )
+        if attempt.role == "draft" and self._verifier is not None:
+            price_saving(
+                attempt,
+                self._profile,
+                *self._verifier,
+                self._services.prices,
                 subscription_login=self.subscription_login,
             )
 

@@ -125,7 +125,7 @@ def expected(records: list[Record], scopes: list[Scope], by: tuple[Dimension, ..
             }.get(dimension) or [getattr(intent, dimension, None) or ""]
             keys = [(*key, value) for key in keys for value in values]
         for key in keys:
-            rows[key] += Sums(*rollup_amounts(record.settlement))
+            rows[key] += Sums(*rollup_amounts(record))
     return dict(rows)
 
 

@@ -71,6 +71,64 @@ def test_how_records_are_batched_makes_no_difference(path: Path, tmp_path: Path)
         assert written(tmp_path / f"{case}.db", batches) == once
 
 
+def test_a_drafts_verdict_and_what_a_prompt_cache_lost_are_written(connection: sqlite3.Connection) -> None:
+    one = made(cache_lost=900, cache_lost_nano_usd=27)
+    (call,) = one.settle.attempts
+    begun = Begin(one.begin.intent, replace(call, role="draft"))
+    draft = replace(call, role="draft", verdict="accepted", score=0.75, saving_nano_usd=-5)
+    write_records(connection, [begun, replace(one.settle, attempts=(draft,)), one.annotate])
+    columns = "role, verdict, score, saving_nano_usd"
+    assert connection.execute(f"SELECT {columns} FROM attempts").fetchone() == ("draft", "accepted", 0.75, -5)
+    assert connection.execute("SELECT cache_lost, cache_lost_nano_usd FROM requests").fetchone() == (900, 27)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["with the settlement", "after it"])
+def test_what_a_prompt_cache_lost_may_be_found_out_with_the_facts(
+    connection: sqlite3.Connection, together: bool
+) -> None:
+    one = made()
+    note = replace(one.annotate, cache_lost=900, cache_lost_nano_usd=27)
+    write_records(connection, [one.begin, replace(one.settle, annotation=note if together else None)])
+    write_records(connection, [one.annotate if together else note])
+    assert connection.execute("SELECT cache_lost, cache_lost_nano_usd FROM requests").fetchone() == (900, 27)
+
+
+def test_the_sums_count_calls_and_requests_that_went_to_a_next_candidate(connection: sqlite3.Connection) -> None:
+    for number, roles in enumerate([("primary",), ("primary", "retry"), ("draft", "verifier", "fallback")], 1):
+        one = made(number, attempts=len(roles))
+        (call,) = one.settle.attempts
+        calls = tuple(replace(call, number=place, role=role) for place, role in enumerate(roles, 1))  # type: ignore[arg-type]
+        write_records(connection, [one.begin, replace(one.settle, attempts=calls)])
+    for table in ("rollup", "rollup_day"):
+        row = connection.execute(f"SELECT requests, attempts, fallbacks FROM {table}").fetchone()
+        assert row == (3, 6, 1)
+
+
+def test_an_older_ledger_gets_the_calls_of_its_hours(path: Path) -> None:
+    """Sums of whom all requests are kept get their calls; the others one each, and another one for a fallback."""
+    usual = "'r', 'h', 'generate', ?, 'm', 'sdk', ''"
+    zeros = ", ".join("0" * 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in MIGRATIONS[:4]:
+            connection.executescript(migration)
+        for table in ("rollup", "rollup_day"):
+            for provider, requests, fallbacks in (("a", 2, 1), ("deleted", 5, 2), ("", 3, 0)):
+                connection.execute(
+                    f"INSERT INTO {table} VALUES (0, 'work', {usual}, ?, {zeros}, ?)", (provider, requests, fallbacks)
+                )
+        for request_id, attempts in (("1", 1), ("2", 3)):
+            connection.execute(
+                "INSERT INTO requests (id, kind, state, time_ms, profile, rule, rule_hash, file_hash, client, api, "
+                "requested_model, provider, model, stream, reason, attempts) VALUES (?, 'generate', 'settled', 5, "
+                "'work', 'r', 'h', 'f', 'sdk', 'openai-chat', 'm', 'a', 'm', 0, '', ?)",
+                (request_id, attempts),
+            )
+        connection.executescript(MIGRATIONS[4])
+        for table in ("rollup", "rollup_day"):
+            found = connection.execute(f"SELECT provider, attempts FROM {table} ORDER BY 1").fetchall()
+            assert found == [("", 0), ("a", 4), ("deleted", 7)]
+
+
 def test_a_later_settlement_of_a_settled_request_is_ignored(connection: sqlite3.Connection, path: Path) -> None:
     one = made()
     write_records(connection, [one.begin, one.settle])
