@@ -283,15 +283,18 @@ class _Walk:
 
     def filled(self, target: Target) -> Target:
         """The target with its model."""
-        if target.model:
-            return target
-        return replace(target, model=kept_model(self.routes, self.facts.model, target.provider))
+        return filled(self.routes, self.facts.model, target)
 
     def arranged(self, strategy: str, name: str, choices: Sequence[Choice]) -> tuple[Any, ...]:
         """The items of the choices in the strategy's order, which notes its reasons."""
         order, why = self.arrange(strategy, name, choices)
         self.why += (f"{choices[number].key}: {line}" for number, line in zip(order, why, strict=True))
         return tuple(choices[number].item for number in order)
+
+
+def filled(routes: RouteTable, requested: str, target: Target) -> Target:
+    """The target with its model, where it names none."""
+    return target if target.model else replace(target, model=kept_model(routes, requested, target.provider))
 
 
 def kept_model(routes: RouteTable, requested: str, provider: str) -> str:

@@ -157,7 +157,7 @@ class Attempt:
             self.way = other
             if isinstance(other, Translated):
                 exchange.amended[self.chosen.provider.name, self.chosen.model] = other.traits
-            reply = await self._send(view, "retry")
+            reply = await self._send(view, "draft" if role == "draft" else "retry")
             if not reply.ok:
                 raise self._error(reply, await reply.read(ERROR_CAP))
         way = self.way

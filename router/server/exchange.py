@@ -49,6 +49,7 @@ from router.server.annotate import Job
 from router.server.attempt import Answer, Attempt, Chosen, Patience, SoftFailure, no_answer
 from router.server.authorise import Authorised, authorise
 from router.server.bodies import read_body
+from router.server.drafting import Drafting
 from router.server.endpoints import Endpoint
 from router.server.outgoing import Outgoing
 from router.server.services import DRAINING, Services, new_request_id, now_ms
@@ -151,7 +152,7 @@ class Exchange:
 
     async def serve(self, view: RequestView) -> web.StreamResponse:
         """Have one of the candidates answer, and pass that on."""
-        answer = await self.answer(view)
+        answer = await self.draft(view) or await self.answer(view)
         del view
         self.view = self.facts = None  # a stream lives long; the body needn't
         assert self.decision is not None
@@ -159,6 +160,12 @@ class Exchange:
         if answer.relay is not None:
             return await self.outgoing.stream(answer, answer.relay)
         return await self.outgoing.whole(answer)
+
+    async def draft(self, view: RequestView) -> Answer | None:
+        """The draft of the rule's cascade, if it has one and the draft is good enough to be the answer."""
+        assert self.decision is not None
+        cascade = self.profile.cascades.get(self.decision.rule.label) if self.kind == "generate" else None
+        return await Drafting(self, self.decision, cascade).answer(view) if cascade is not None else None
 
     async def answer(self, view: RequestView) -> Answer:
         """Call one candidate after the other until one answers. Raises UpstreamError for the last one's failure, and
@@ -278,8 +285,10 @@ class Exchange:
             self.note_cache()
 
     def remember(self) -> None:
-        """Note where the conversation went, once it is known both which one it is and who answered."""
-        if self._conversation is not None and self._served is not None:
+        """Note where the conversation went, once it is known both which one it is and who answered. A draft doesn't
+        move it: its home is the verifier's."""
+        drafted = self.account.attempt is not None and self.account.attempt.role == "draft"
+        if self._conversation is not None and self._served is not None and not drafted:
             self.tenant.remember(self._conversation, self._served)
 
     def note_cache(self) -> None:

@@ -49,3 +49,27 @@ def price_attempt(
     cost = cost_nano_usd(attempt.usage, rates, day=datetime.fromtimestamp(attempt.time_ms / 1000, UTC))
     attempt.cost_nano_usd, attempt.list_nano_usd = charge(cost, billing)
     attempt.price_source = cost.source
+
+
+def price_saving(
+    draft: AttemptRecord,
+    profile: Profile,
+    verifier: Provider,
+    model: str,
+    prices: PriceTable,
+    *,
+    subscription_login: bool,
+) -> None:
+    """Fill in what a priced draft has saved: the price of the same usage at the verifier less the draft's own or, where
+    the draft isn't the answer, minus what it cost. Unknown where a price is."""
+    if draft.cost_nano_usd is None:
+        return
+    if draft.verdict != "accepted":
+        draft.saving_nano_usd = -draft.cost_nano_usd
+        return
+    if draft.usage is None:
+        return
+    billing: Billing = "subscription" if subscription_login and verifier.name == draft.provider else verifier.billing
+    day = datetime.fromtimestamp(draft.time_ms / 1000, UTC)
+    instead, _ = charge(cost_nano_usd(draft.usage, rates_for(profile, verifier, prices, model), day=day), billing)
+    draft.saving_nano_usd = None if instead is None else instead - draft.cost_nano_usd

@@ -85,6 +85,39 @@ class StreamRelay:
                 "the stream ended before any content", error_class=classes.BROKEN_START, maybe_billed=True
             )
 
+    async def hold(self, most: int) -> bytes:
+        """Read on to the end of the answer and hold all of it back; ``run`` then sends it at once. What is held.
+
+        Raises UpstreamError (broken-start: nobody has seen anything of it) where the stream breaks off, is silent for
+        too long, or is longer than ``most`` bytes.
+        """
+        tap, size = self._tap, sum(map(len, self._held))
+        try:
+            while not (self._final or self._at_end):
+                async with asyncio.timeout(self._idle_s):
+                    chunk = await self._reply.chunk()
+                if not chunk:
+                    self._at_end, self._final = True, tap.finish()
+                    break
+                passing, self._final = tap.feed(chunk)
+                self._held.append(passing)
+                size += len(passing)
+                if size > most:
+                    raise UpstreamError(f"longer than {most:,} bytes", error_class=classes.BROKEN_START)
+        except TimeoutError as error:
+            raise UpstreamError(
+                f"silent for {self._idle_s:g} s", error_class=classes.BROKEN_START, maybe_billed=True
+            ) from error
+        except UpstreamError as error:
+            raise UpstreamError(str(error), error_class=classes.BROKEN_START, maybe_billed=True) from error
+        if tap.failed or not tap.ended:
+            raise UpstreamError(
+                tap.facts.error or "the stream ended before the answer did",
+                error_class=classes.BROKEN_START,
+                maybe_billed=True,
+            )
+        return b"".join(self._held) + self._final
+
     async def run(self, out: web.StreamResponse, settle: Settle) -> None:
         """Pass on what was held and all that follows; ``settle`` is awaited before the end of the answer goes out.
 

@@ -59,6 +59,7 @@ class Tenant:
         self.reloads = 0
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
+        self.losing: Mapping[str, str] = {}  # rules whose drafts are paused, by label, and why
         self._conversations: OrderedDict[str, Target] = OrderedDict()
         self._turns: dict[str, int] = {}  # of round-robin, by the rule's hash
         self._responses: OrderedDict[str, Target] = OrderedDict()

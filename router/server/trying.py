@@ -55,6 +55,8 @@ class Trying:
         self._current: Attempt | None = None
         self._ahead: Attempt | None = None  # ready to be made if the current one fails
         self._again = False
+        self._before = exchange.account.calls  # made of a draft
+        self._is_draft = False
         self._here = 0  # calls made of the current candidate
         self._refused: set[str] = set()  # names of keys that failed this request
         self._above = 0  # only candidates with a larger window than this
@@ -66,9 +68,31 @@ class Trying:
     @property
     def role(self) -> Role:
         """What the next call is, for the books."""
-        if self._exchange.account.calls == 0:
-            return "primary"
+        if self._calls == 0:
+            return "verifier" if self._before else "primary"
         return "retry" if self._here > 1 else "fallback"
+
+    @property
+    def _calls(self) -> int:
+        """Calls made of these candidates."""
+        return self._exchange.account.calls - self._before
+
+    async def draft(self) -> Attempt | None:
+        """The call of a draft, at the first candidate that can be called; ``None`` where there is none. It isn't made
+        again: if it fails the verifier is asked."""
+        self._is_draft = True
+        self._current, self._ahead = await self._look_ahead(), None
+        return self._current
+
+    async def draft_failed(self, error: UpstreamError) -> None:
+        """The call of the draft failed."""
+        attempt = self._current
+        assert attempt is not None
+        self._judge(attempt, error)
+        if error.error_class == classes.CONTEXT_LENGTH:
+            await self._learn_window(attempt.chosen, str(error))
+        billed = error.maybe_billed or POLICIES[error.error_class].maybe_billed
+        self._exchange.account.conclude(error.error_class, maybe_billed=billed)
 
     async def next(self) -> Attempt:
         """The next call to be made. Raises the last failure, or Refused where no candidate could be called at all."""
@@ -92,9 +116,11 @@ class Trying:
     def others(self) -> bool:
         """Whether another candidate would be called if the current call failed now, as far as that can be told without
         waiting."""
+        if self._is_draft:
+            return True
         exchange, health = self._exchange, self._health
         retry, now = exchange.profile.retry, health.now
-        if exchange.account.calls >= retry.total or now - exchange.started >= retry.deadline_s:
+        if self._calls >= retry.total or now - exchange.started >= retry.deadline_s:
             return False
         if not health.retries.left(now):
             return False
@@ -123,7 +149,7 @@ class Trying:
             failure,
             Progress(
                 here=self._here if reachable else retry.attempts,
-                total=exchange.account.calls,
+                total=self._calls,
                 started=exchange.started,
                 now=health.now,
                 candidates_left=int(ahead is not None),
