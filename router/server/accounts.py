@@ -149,7 +149,8 @@ class Account:
         )
         self._tenant.note(record.settlement, response_id=self.reply.response_id if own_id else None)
         if is_logged(record.settlement.outcome, self._profile.log_level):
-            self._services.log.write(self._profile.name, request_line(self.intent, record.settlement))
+            line = request_line(self.intent, record.settlement, record.attempts)
+            self._services.log.write(self._profile.name, line)
         return committed
 
     def _settlement(self) -> Settle | None:

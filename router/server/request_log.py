@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from router.ledger.entry import Intent, Outcome, Settlement
+from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement, Verdict
 from router.wire.usage import Usage
 
 FLUSH_S = 0.1
@@ -96,12 +96,12 @@ def is_logged(outcome: Outcome, level: str) -> bool:
     return _WEIGHT[outcome] >= _LEAST[level]
 
 
-def request_line(intent: Intent, settlement: Settlement) -> str:
-    """The line of one request: fixed order, ``-`` for what isn't known."""
+def request_line(intent: Intent, settlement: Settlement, attempts: Sequence[AttemptRecord]) -> str:
+    """The line of one request: fixed order, ``-`` for what isn't known. A draft's fields are there only for a draft."""
     usage = settlement.usage or Usage()
     moment = datetime.fromtimestamp(intent.time_ms / 1000, UTC)
     cost = settlement.cost_nano_usd
-    price = "?" if cost is None and settlement.attempts else f"${(cost or 0) / 1e9:.6f}"
+    price = _dollars(cost) if settlement.attempts else _dollars(0)
     first = "-" if settlement.first_byte_ms is None else f"{settlement.first_byte_ms:.1f}ms"
     return (
         f"{moment:%Y-%m-%dT%H:%M:%S}.{intent.time_ms % 1000:03d}Z id={intent.id} profile={intent.profile} "
@@ -112,7 +112,26 @@ def request_line(intent: Intent, settlement: Settlement) -> str:
         f"in={_shown(usage.input)} cached={_shown(usage.cache_read)} written={_shown(_written(usage))} "
         f"out={_shown(usage.output)} cost={price} "
         f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
+        f"{_drafted(attempts)}"
     )
+
+
+_ENDED: dict[Verdict | None, str] = {"accepted": "accepted", "rejected": "escalated", None: "failed"}
+
+
+def _drafted(attempts: Sequence[AttemptRecord]) -> str:
+    """What became of a cascade's draft, its score, and what it saved (or cost in vain, below 0)."""
+    draft = next((attempt for attempt in reversed(attempts) if attempt.role == "draft"), None)
+    if draft is None:
+        return ""
+    score = "-" if draft.score is None else f"{draft.score:.2f}"
+    return f" draft={_ENDED[draft.verdict]} score={score} saved={_dollars(draft.saving_nano_usd)}"
+
+
+def _dollars(nano_usd: int | None) -> str:
+    if nano_usd is None:
+        return "?"
+    return f"{'-' if nano_usd < 0 else ''}${abs(nano_usd) / 1e9:.6f}"
 
 
 def _written(usage: Usage) -> int | None:

@@ -6,10 +6,12 @@ import asyncio
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from router.ledger.entry import Verdict
 from router.server import request_log as module
 from router.server.request_log import RequestLog, is_logged, request_line
 from router.wire.usage import Usage
@@ -111,7 +113,7 @@ LINE = re.compile(
 )
 def test_a_clients_words_never_look_like_other_fields(model: str) -> None:
     one = made(requested_model=model)
-    line = request_line(one.begin.intent, one.settle.settlement)
+    line = request_line(one.begin.intent, one.settle.settlement, one.settle.attempts)
     assert LINE.fullmatch(line)
     assert line.count("outcome=") == 1 + model.count("outcome=")
     assert " outcome=ok cost=$0 " not in line
@@ -120,7 +122,7 @@ def test_a_clients_words_never_look_like_other_fields(model: str) -> None:
 def test_what_is_not_known_is_a_dash_and_an_unknown_price_a_question_mark() -> None:
     one = made(cost=None, status=None, outcome="client-gone", usage=None, provider=None, model=None)
     one.settle.settlement.provider = one.settle.settlement.model = None
-    line = request_line(one.begin.intent, one.settle.settlement)
+    line = request_line(one.begin.intent, one.settle.settlement, one.settle.attempts)
     assert LINE.fullmatch(line)
     assert (
         " model=m->- provider=- status=- outcome=client-gone error=- in=- cached=- written=- out=- cost=? first=- "
@@ -138,7 +140,29 @@ def test_what_is_not_known_is_a_dash_and_an_unknown_price_a_question_mark() -> N
 )
 def test_input_that_went_into_a_cache_is_told(usage: Usage, told: str) -> None:
     one = made(usage=usage)
-    assert f" {told} cost" in request_line(one.begin.intent, one.settle.settlement)
+    assert f" {told} cost" in request_line(one.begin.intent, one.settle.settlement, one.settle.attempts)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "score", "saving", "told"),
+    [
+        pytest.param("accepted", 0.914, 2_000_000, " draft=accepted score=0.91 saved=$0.002000", id="accepted"),
+        pytest.param("accepted", 1.0, -1_500, " draft=accepted score=1.00 saved=-$0.000002", id="accepted at a loss"),
+        pytest.param("rejected", 0.3, -900_000, " draft=escalated score=0.30 saved=-$0.000900", id="rejected"),
+        pytest.param("rejected", 0.0, None, " draft=escalated score=0.00 saved=?", id="of unknown price"),
+        pytest.param(None, None, 0, " draft=failed score=- saved=$0.000000", id="failed before it was judged"),
+    ],
+)
+def test_a_line_ends_with_what_became_of_the_draft(
+    verdict: Verdict | None, score: float | None, saving: int | None, told: str
+) -> None:
+    one = made()
+    (call,) = one.settle.attempts
+    draft = replace(call, role="draft", verdict=verdict, score=score, saving_nano_usd=saving)
+    others = [replace(call, number=2, role="verifier")] if verdict != "accepted" else []
+    plain = request_line(one.begin.intent, one.settle.settlement, others)
+    assert LINE.fullmatch(plain)
+    assert request_line(one.begin.intent, one.settle.settlement, [draft, *others]) == plain + told
 
 
 def test_levels() -> None:
