@@ -29,7 +29,8 @@ ReplyPart = Literal["text", "reasoning", "tool-call", "other"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyFacts:
-    """What a reply says about itself. ``usage_raw`` is the provider's usage object as received (JSON text).
+    """What a reply says about itself. ``usage_raw`` is the provider's usage object as received (JSON text),
+    ``error_raw`` its error with all codes.
 
     ``parts`` names what a whole reply holds; empty text holds nothing. ``None`` where that isn't known: for streams,
     whose first content shows in ``StreamTap.committed``, for errors, and for shapes that aren't an answer.
@@ -41,6 +42,7 @@ class ReplyFacts:
     response_id: str | None = None
     stop_reason: str | None = None
     error: str | None = None  # the provider's message, when the reply is an error dressed as a success
+    error_raw: str | None = None
     parts: frozenset[ReplyPart] | None = None
 
 

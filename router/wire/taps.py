@@ -248,6 +248,14 @@ def error_message(error: object) -> str | None:
     return error if isinstance(error, str) else "error without a message"
 
 
+def error_raw(error: object) -> str | None:
+    """An in-band error as JSON text; ``None`` if there is none, or too deep a one."""
+    try:
+        return None if error is None else msgspec.json.encode(error).decode()
+    except RecursionError:
+        return None
+
+
 def text_or_none(value: object) -> str | None:
     """The value if it is text with something in it."""
     return value if isinstance(value, str) and value else None

@@ -32,6 +32,7 @@ def test_every_recorded_reply_is_an_answer_or_an_error(recorded_reply: dict[str,
     facts = read(recorded_reply["api"], recorded_reply["response"]["body"])
     failed = recorded_reply["response"]["status"] >= 400 or "prompt-content-filtering" in recorded_reply["id"]
     assert (facts.error is not None) == failed
+    assert facts.error_raw is None or json.loads(facts.error_raw)
     if recorded_reply["endpoint"] in ("messages", "chat", "responses", "generateContent") and not failed:
         assert facts.model
         assert facts.stop_reason

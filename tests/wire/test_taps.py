@@ -403,6 +403,12 @@ class TestCommit:
             ),
             pytest.param("openai-chat", b'data: {"error":"busy","choices":[]}\n\n', id="chat, bare text"),
             pytest.param(
+                "openai-chat",
+                b'data: {"error":{"code":"server_error","message":"busy"},'
+                b'"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}\n\n',
+                id="chat, a choice that is finished by it",
+            ),
+            pytest.param(
                 "openai-responses", b'event: error\ndata: {"type":"error","message":"busy"}\n\n', id="responses"
             ),
             pytest.param(
@@ -416,6 +422,46 @@ class TestCommit:
         assert run(tap, [stream]) == stream
         assert (tap.committed, tap.failed, tap.ended) == (False, True, False)
         assert tap.facts.error == "busy"
+        assert '"busy"' in (tap.facts.error_raw or "")
+
+    @pytest.mark.parametrize(
+        ("api", "stream", "raw"),
+        [
+            pytest.param(
+                "anthropic-messages",
+                message_event("error", error={"type": "rate_limit_error", "message": "busy"}),
+                {"type": "rate_limit_error", "message": "busy"},
+                id="messages",
+            ),
+            pytest.param(
+                "openai-chat", b'data: {"error":{"code":429,"message":"busy"}}\n\n', {"code": 429, "message": "busy"},
+                id="chat",
+            ),
+            pytest.param(
+                "openai-responses",
+                b'event: error\ndata: {"type":"error","code":"slow_down","message":"busy","sequence_number":2}\n\n',
+                {"code": "slow_down", "message": "busy"},
+                id="responses",
+            ),
+            pytest.param(
+                "openai-responses",
+                b'data: {"type":"response.failed","response":{"status":"failed","tools":[{"type":"x"}],'
+                b'"error":{"code":"slow_down","message":"busy"}}}\n\n',
+                {"code": "slow_down", "message": "busy"},
+                id="responses, failed",
+            ),
+            pytest.param(
+                "gemini",
+                b'data: {"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}\n\n',
+                {"code": 503, "message": "busy", "status": "UNAVAILABLE"},
+                id="gemini",
+            ),
+        ],
+    )  # fmt: skip
+    def test_an_error_is_kept_with_its_codes(self, api: Api, stream: bytes, raw: dict[str, Any]) -> None:
+        tap = CODECS[api].tap()
+        run(tap, [stream])
+        assert json.loads(tap.facts.error_raw or "") == raw
 
 
 class TestEnds:

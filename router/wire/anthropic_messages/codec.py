@@ -27,7 +27,7 @@ from router.wire.loss import Losses
 from router.wire.pieces import fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
-from router.wire.taps import decoded, error_message, text_or_none, usage_report
+from router.wire.taps import decoded, error_message, error_raw, text_or_none, usage_report
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 from router.wire.usage import from_anthropic
@@ -97,7 +97,8 @@ class AnthropicMessages(Codec):
         if reply is None:
             return ReplyFacts()
         if reply.error is not None or reply.type == "error":
-            return ReplyFacts(error=error_message(reply.error) or "error without a message")
+            error = error_message(reply.error) or "error without a message"
+            return ReplyFacts(error=error, error_raw=error_raw(reply.error))
         if reply.content is None and (text := text_or_none(reply.detail) or text_or_none(reply.message)):
             return ReplyFacts(error=text)
         report = usage_report(reply.usage)

@@ -8,7 +8,7 @@ import msgspec
 
 from router.wire.pieces import fields_of
 from router.wire.sse import SseEvent
-from router.wire.taps import EventTap, Pass, decoded, error_message, text_or_none
+from router.wire.taps import EventTap, Pass, decoded, error_message, error_raw, text_or_none
 from router.wire.usage import from_anthropic
 
 
@@ -75,8 +75,9 @@ class MessagesTap(EventTap):
                     return Pass.LAST
             case "error":
                 failure = decoded(event.data, _failures)
+                error = failure.error if failure else None
                 self.failed = True
                 self._note(
-                    error=error_message(failure.error if failure else None) or "the stream broke off with an error"
+                    error=error_message(error) or "the stream broke off with an error", error_raw=error_raw(error)
                 )
         return Pass.ON

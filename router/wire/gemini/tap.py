@@ -13,7 +13,16 @@ import msgspec
 from router.wire.codec import ReplyFacts, ReplyPart
 from router.wire.pieces import blocks_of, fields_of
 from router.wire.sse import SseDecoder, SseEvent
-from router.wire.taps import EventTap, Pass, decoded, error_message, object_in_tail, text_or_none, usage_report
+from router.wire.taps import (
+    EventTap,
+    Pass,
+    decoded,
+    error_message,
+    error_raw,
+    object_in_tail,
+    text_or_none,
+    usage_report,
+)
 from router.wire.usage import from_gemini, merge
 
 MAX_ARRAY: Final = 16 << 20
@@ -48,6 +57,7 @@ class Reply(msgspec.Struct):
             stop_reason=next(filter(None, reasons), None)
             or text_or_none(fields_of(self.promptFeedback).get("blockReason")),
             error=error_message(self.error),
+            error_raw=error_raw(self.error),
             parts=_parts(candidates),
         )
 
@@ -70,7 +80,7 @@ def joined_facts(replies: list[Reply]) -> ReplyFacts:
     for facts in (reply.facts() for reply in replies):
         usage = usage if facts.usage is None else merge(usage, facts.usage)
         parts |= facts.parts or set()
-        for name in ("usage_raw", "model", "response_id", "stop_reason", "error"):
+        for name in ("usage_raw", "model", "response_id", "stop_reason", "error", "error_raw"):
             found[name] = getattr(facts, name) or found.get(name)
     return ReplyFacts(usage=usage, parts=frozenset(parts), **found)
 
@@ -117,6 +127,7 @@ class GeminiTap(EventTap):
             response_id=facts.response_id,
             stop_reason=facts.stop_reason,
             error=facts.error,
+            error_raw=facts.error_raw,
         )
         self._note_usage(reply.usageMetadata, from_gemini)
 

@@ -30,7 +30,7 @@ from router.wire.overrides import Places
 from router.wire.pieces import blocks_of, fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
-from router.wire.taps import decoded, error_message, text_or_none, usage_report
+from router.wire.taps import decoded, error_message, error_raw, text_or_none, usage_report
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 from router.wire.usage import from_openai
@@ -104,7 +104,7 @@ class OpenAIChat(Codec):
                 return ReplyFacts()
             reply = replies[0]
         if (error := error_message(reply.error)) is not None:
-            return ReplyFacts(error=error)
+            return ReplyFacts(error=error, error_raw=error_raw(reply.error))
         if reply.choices is None and (text := text_or_none(reply.detail) or text_or_none(reply.message)):
             return ReplyFacts(error=text)
         report = usage_report(reply.usage)

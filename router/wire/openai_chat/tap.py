@@ -12,7 +12,7 @@ import msgspec
 
 from router.wire.pieces import blocks_of, fields_of
 from router.wire.sse import SseEvent
-from router.wire.taps import EventTap, Pass, decoded, error_message, object_in_tail, text_or_none
+from router.wire.taps import EventTap, Pass, decoded, error_message, error_raw, object_in_tail, text_or_none
 from router.wire.usage import Usage, from_openai
 
 _NULL = msgspec.Raw(b"null")
@@ -64,14 +64,15 @@ class ChatTap(EventTap):
         self._note(model=text_or_none(chunk.model), response_id=text_or_none(chunk.id))
         self._tier = chunk.service_tier or self._tier
         choices = [fields_of(choice) for choice in blocks_of(chunk.choices)]
+        error = error_message(chunk.error)
         for choice in choices:
             finish = text_or_none(choice.get("finish_reason"))
             self._note(stop_reason=finish)
             said = _has_content(fields_of(choice.get("delta"))) or bool(choice.get("text"))  # text: /v1/completions
-            self.committed = self.committed or finish is not None or said
-        if (error := error_message(chunk.error)) is not None:
+            self.committed = self.committed or said or (finish is not None and error is None)
+        if error is not None:  # OpenRouter finishes a choice with it, which is no answer either
             self.failed = True
-            self._note(error=error)
+            self._note(error=error, error_raw=error_raw(chunk.error))
             return Pass.ON
         raw = chunk.usage
         if bytes(raw) == b"null" and chunk.x_groq is not None:

@@ -25,7 +25,7 @@ from router.wire.openai_responses.view import ResponsesView
 from router.wire.pieces import blocks_of, fields_of
 from router.wire.request import RequestView
 from router.wire.sse import encode_event
-from router.wire.taps import decoded, error_message, text_or_none
+from router.wire.taps import decoded, error_message, error_raw, text_or_none
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 
@@ -89,11 +89,12 @@ class OpenAIResponses(Codec):
         reply = decoded(payload, _replies)
         if reply is None:
             replies = decoded(payload, _reply_lists)
-            return ReplyFacts(error=error_message(replies[0].error)) if replies else ReplyFacts()
+            error = replies[0].error if replies else None
+            return ReplyFacts(error=error_message(error), error_raw=error_raw(error))
         if reply.output is None and reply.status is None:
             text = error_message(reply.error) or text_or_none(reply.detail) or text_or_none(reply.message)
             if text is not None:
-                return ReplyFacts(error=text)
+                return ReplyFacts(error=text, error_raw=error_raw(reply.error))
         facts = response_facts(payload)
         if facts is None:
             return ReplyFacts()

@@ -9,7 +9,16 @@ import msgspec
 from router.wire.codec import ReplyFacts
 from router.wire.pieces import fields_of
 from router.wire.sse import SseEvent
-from router.wire.taps import EventTap, Pass, decoded, error_message, object_in_tail, text_or_none, usage_report
+from router.wire.taps import (
+    EventTap,
+    Pass,
+    decoded,
+    error_message,
+    error_raw,
+    object_in_tail,
+    text_or_none,
+    usage_report,
+)
 from router.wire.usage import from_openai
 
 _NULL = msgspec.Raw(b"null")
@@ -60,6 +69,7 @@ def response_facts(raw: bytes | msgspec.Raw) -> ReplyFacts | None:
         response_id=text_or_none(response.id),
         stop_reason=text_or_none(fields_of(response.incomplete_details).get("reason")) or text_or_none(response.status),
         error=error,
+        error_raw=error_raw(response.error),
     )
 
 
@@ -87,15 +97,18 @@ class ResponsesTap(EventTap):
                 response_id=facts.response_id,
                 stop_reason=facts.stop_reason if name in _ENDS else None,
                 error=facts.error if name == "response.failed" else None,
+                error_raw=facts.error_raw if name == "response.failed" else None,
             )
             return Pass.LAST if name in _ENDS else Pass.ON
         if name == "response.output_item.added":
             self.committed = True
         elif name == "error":
-            content = decoded(event.data, _events)
+            told = decoded(event.data, _events) or _Event()
             self.failed = True
-            message = None if content is None else error_message(content.error) or text_or_none(content.message)
-            self._note(error=message or "the stream broke off with an error")
+            self._note(
+                error=error_message(told.error) or text_or_none(told.message) or "the stream broke off with an error",
+                error_raw=error_raw(told.error or {"code": told.code, "message": told.message}),
+            )
         return Pass.ON
 
     def _read_tail(self, event: SseEvent) -> Pass:
