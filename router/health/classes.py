@@ -150,11 +150,31 @@ _WORDS: Final = (
 )
 """The first row that fits decides."""
 
+
+def _named(*names: str | int) -> re.Pattern[str]:
+    """A line of an ``error_text`` that has one of these as its code, type or status."""
+    return re.compile(rf"^(?:code|type|status|reason): (?:{'|'.join(map(str, names))})$", re.IGNORECASE | re.MULTILINE)
+
+
 _WORDS_INSIDE: Final = (
     *((words.error_class, words.pattern) for words in _WORDS if words.error_class != BAD_REQUEST),
     (RATE, _RATED),
     (OVERLOADED, _BUSY),
+    # Names from here on: Anthropic's types, OpenAI's codes, Google's statuses.
+    (OVERLOADED, _named("slow_down")),
+    (QUOTA, _named("usage_limit_reached", "usage_not_included")),
+    (CONTENT_FILTER, _named("cyber_policy")),
+    (
+        AUTH,
+        _named("authentication_error", "permission_error", "invalid_api_key", "unauthenticated", "permission_denied"),
+    ),
+    (NOT_FOUND, _named("not_found_error", "not_found")),
+    (TIMEOUT, _named("timeout_error", "timeout", "deadline_exceeded")),
+    # HTTP statuses, as OpenRouter, vLLM and Google write them; 500 says no more than that the reply broke off.
+    *((error_class, _named(status)) for status, error_class in _BY_STATUS.items()),
+    (BAD_REQUEST, _named(r"4\d\d", "invalid_request_error", "invalid_argument", "invalid_prompt", "request_too_large")),
 )
+"""The first row that fits decides."""
 
 _LONGEST_TEXT: Final = 4000
 
@@ -179,8 +199,11 @@ def classify_status(
 def classify_inside(
     message: str, *, otherwise: str, retry_after_s: float | None = None, passed_through: bool = False
 ) -> str:
-    """The class of an error inside a reply whose status said success; ``otherwise`` (soft, broken-start) if its words
-    don't tell. Nothing but words is there, so they count whatever status they usually come with."""
+    """The class of an error inside a reply whose status said success; ``otherwise`` (soft, broken-start) if neither its
+    words nor its codes tell. Nothing but these is there, so words count whatever status they usually come with.
+
+    ``message`` is best ``error_text`` of the error, codes and all.
+    """
     text = message[:_LONGEST_TEXT]
     found = next((error_class for error_class, pattern in _WORDS_INSIDE if pattern.search(text)), otherwise)
     if found == RATE and _is_quota(text, retry_after_s):
