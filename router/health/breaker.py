@@ -7,6 +7,9 @@ forgets the window; if not it opens again, each time for twice as long, up to ei
 a verdict never blocks for long: after ``PROBE_LEASE_S`` the next caller may probe, and the first one's verdict still
 counts when it comes.
 
+Where the breakers of all candidates are open, one of them is probed early, by force (``last_resort``): the one that
+failed longest ago, and none twice within ``FORCED_EVERY_S``, so that an outage isn't met with a call for each request.
+
 Pure: ``now`` is in seconds of a monotonic clock. The wall clock is only for what outlives the process.
 """
 
@@ -27,6 +30,7 @@ SOFT_FAILURE: Final = 0.5
 FAILURE: Final = 1.0
 
 PROBE_LEASE_S: Final = 10.0  # so long a probe keeps others from probing
+FORCED_EVERY_S: Final = 10.0  # after a forced probe that failed, the next one of the same breaker
 MAX_DOUBLINGS: Final = 3  # eight times the cooldown
 MAX_WAIT_S: Final = 3600.0  # what a provider's Retry-After, and doubling, may make of a shorter cooldown
 FORGOTTEN_AFTER_S: Final = 3600.0  # a breaker that nobody has closed so long after its cooldown knows nothing any more
@@ -139,6 +143,7 @@ class _Breaker:
     opening: int = 0  # the number of the opening in force; 0 while closed
     retry_at: float = -math.inf  # the end of its cooldown
     doublings: int = 0
+    forced_again_at: float = -math.inf
     probe: Ticket | None = None  # the newest one without a verdict
     failed_at: float = -math.inf
     closed_at: float = -math.inf  # calls begun before belong to the forgotten window
@@ -184,13 +189,14 @@ class Breakers:
     def begin(self, key: Key, now: float, *, forced: bool = False) -> Ticket | None:
         """The right to make one call; None while the breaker is open or its probe is under way.
 
-        ``forced`` makes the probe early: the last resort when the breakers of all candidates are open. One at a time
-        all the same. Whoever has a ticket must ``record`` or ``abandon`` it.
+        ``forced`` makes the probe of a breaker that ``last_resort`` names early. One at a time all the same. Whoever
+        has a ticket must ``record`` or ``abandon`` it.
         """
         breaker = self._breakers.get(key)
         if breaker is None or not breaker.opening or breaker.is_forgotten(now):
             return Ticket(key, now)
-        if breaker.is_probed(now) or not (forced or now >= breaker.retry_at):
+        early = forced and now >= breaker.forced_again_at
+        if breaker.is_probed(now) or not (early or now >= breaker.retry_at):
             return None
         breaker.probe = Ticket(key, now, breaker.opening)
         return breaker.probe
@@ -240,9 +246,10 @@ class Breakers:
         if not weight:
             self._breakers[ticket.key] = _Breaker(failed_at=breaker.failed_at, closed_at=now)
             return Change(ticket.key, breaker.state(now), "closed", None)
-        # A forced probe cut the cooldown short, so that its failure is no reason for a longer one.
         if ticket.begun >= breaker.retry_at:
             breaker.doublings = min(breaker.doublings + 1, MAX_DOUBLINGS)
+        else:  # a forced one cut the cooldown short, so that its failure is no reason for a longer one
+            breaker.forced_again_at = now + FORCED_EVERY_S
         return self._open(ticket.key, breaker, now, retry_after_s)
 
     def _open(self, key: Key, breaker: _Breaker, now: float, retry_after_s: float | None) -> Change:
@@ -277,12 +284,15 @@ class Breakers:
         at = breaker.lets_through_at()
         return at if at > now else None
 
-    def least_recently_failed(self, keys: Iterable[Key], now: float) -> Key | None:
-        """The one to try when all are open; the first of equals, None of none.
+    def last_resort(self, keys: Iterable[Key], now: float) -> Key | None:
+        """The one to try when all are open: that failed longest ago, the first of equals. None of none, or where that
+        one was tried so in vain within ``FORCED_EVERY_S``.
 
         A probe without a verdict when its lease is over counts as a failure then: who hangs isn't asked again first.
         """
-        return min(keys, key=lambda key: self._failed_at(key, now), default=None)
+        key = min(keys, key=lambda key: self._failed_at(key, now), default=None)
+        breaker = None if key is None else self._breakers.get(key)
+        return None if breaker is not None and now < breaker.forced_again_at else key
 
     def _failed_at(self, key: Key, now: float) -> float:
         breaker = self._find(key, now)

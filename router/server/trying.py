@@ -325,11 +325,11 @@ class Trying:
 
     async def _last_resort(self) -> Attempt | None:
         """Where breakers keep every candidate from being called: the one that failed longest ago, if nobody else is
-        trying that now."""
-        if not self._open:
-            return None
+        trying that now or has just tried it in vain."""
         health = self._health
-        key = health.breakers.least_recently_failed([key for key, _ in self._open], health.now)
+        key = health.breakers.last_resort([key for key, _ in self._open], health.now)
+        if key is None:
+            return None
         candidate = next(candidate for each, candidate in self._open if each == key)
         self._open.clear()
         return await self._prepared(candidate, forced=True)

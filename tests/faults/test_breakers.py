@@ -36,7 +36,7 @@ async def break_down(world: Targets) -> None:
     """Fail until every target's breaker is open, then be well again."""
     for provider in world.providers:
         provider.answer = lambda received: failing(500)
-    for _ in range(2 * len(world.providers)):
+    while min(world.calls) < 2:
         await world.ask()
     for provider in world.providers:
         provider.answer = answer
@@ -155,6 +155,18 @@ async def test_the_last_resort_takes_turns_until_one_has_recovered(tmp_path: Pat
             assert sum(world.calls) - before <= 1, "one call for a request, although all may be tried again"
             assert len(statuses) <= 3
         assert (await world.ask()).headers["x-router-provider"] == "three"
+
+
+async def test_an_outage_is_not_met_with_a_call_for_each_request(tmp_path: Path) -> None:
+    async with targets(tmp_path / "home", settings("1h"), resentful=True) as world:
+        await break_down(world)
+        for provider in world.providers:
+            provider.answer = lambda received: failing(500)
+        before = world.calls
+        replies = [await world.ask() for _ in range(20)]
+        assert [now - then for now, then in zip(world.calls, before, strict=True)] == [1, 1]
+        assert [reply.status for reply in replies] == [500, 500, *[429] * 18]
+        assert all(int(reply.headers["retry-after"]) >= 1 for reply in replies[2:])
 
 
 async def test_nobody_waits_for_a_breaker_that_has_just_opened(tmp_path: Path) -> None:

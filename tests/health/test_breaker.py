@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from router.health.breaker import (
     FAILURE,
+    FORCED_EVERY_S,
     FORGOTTEN_AFTER_S,
     LIMIT,
     MAX_DOUBLINGS,
@@ -321,10 +322,10 @@ def test_a_forced_probe_closes_an_open_breaker() -> None:
 
 def test_a_forced_probe_that_fails_starts_the_cooldown_again_but_does_not_double_it() -> None:
     breakers = opened()
-    for now in (5.0, 6.0, 7.0, 8.0):
+    for now in (5.0, 15.0, 25.0, 35.0):
         probe = begun(breakers, now, forced=True)
         assert breakers.record(probe, now, FAILURE) == Change(KEY, "half-open", "open", now + 30.0)
-    assert breakers.record(begun(breakers, 38.0), 38.0, FAILURE) == Change(KEY, "half-open", "open", 98.0)
+    assert breakers.record(begun(breakers, 65.0), 65.0, FAILURE) == Change(KEY, "half-open", "open", 125.0)
 
 
 def test_a_forced_probe_shortens_no_wait_a_provider_asked_for() -> None:
@@ -332,6 +333,26 @@ def test_a_forced_probe_shortens_no_wait_a_provider_asked_for() -> None:
     breakers.record(begun(breakers, 0.0), 0.0, FAILURE, retry_after_s=600.0)
     breakers.record(begun(breakers, 5.0, forced=True), 6.0, FAILURE)
     assert breakers.retry_at(KEY, 6.0) == 600.0
+
+
+def test_nobody_is_tried_by_force_twice_within_ten_seconds() -> None:
+    breakers = opened()
+    for now in (5.0, 15.0, 25.0):
+        assert breakers.last_resort([KEY], now) == KEY
+        breakers.record(begun(breakers, now, forced=True), now, FAILURE)
+        assert breakers.last_resort([KEY], now + FORCED_EVERY_S - 0.1) is None
+        assert breakers.begin(KEY, now + FORCED_EVERY_S - 0.1, forced=True) is None
+        assert breakers.last_resort([KEY, OTHER], now) == OTHER
+    breakers.record(begun(breakers, 35.0, forced=True), 35.0, SUCCESS)
+    breakers.record(begun(breakers, 36.0), 36.0, FAILURE)
+    assert breakers.last_resort([KEY], 36.0) == KEY, "it has been well in between"
+
+
+def test_who_was_tried_by_force_in_vain_is_still_probed_in_its_time() -> None:
+    breakers = Breakers(replace(ONE, cooldown_s=4.0))
+    breakers.record(begun(breakers, 0.0), 0.0, FAILURE)
+    breakers.record(begun(breakers, 1.0, forced=True), 1.0, FAILURE)
+    assert begun(breakers, 5.0).is_probe
 
 
 def test_a_forced_probe_without_a_verdict_leaves_the_breaker_open_until_its_time() -> None:
@@ -343,7 +364,7 @@ def test_a_forced_probe_without_a_verdict_leaves_the_breaker_open_until_its_time
     assert breakers.begin(KEY, 15.0) is None
     assert breakers.retry_at(KEY, 15.0) == 30.0
     assert breakers.record(probe, 16.0, FAILURE) == Change(KEY, "open", "open", 46.0)
-    assert begun(breakers, 17.0, forced=True).is_probe
+    assert begun(breakers, 26.0, forced=True).is_probe
 
 
 def test_forcing_a_closed_breaker_is_an_ordinary_call() -> None:
@@ -362,7 +383,7 @@ def test_forcing_a_closed_breaker_is_an_ordinary_call() -> None:
         pytest.param([("b", 1.0), ("a", 1.0), ("c", 1.0)], "a", id="the first of equals"),
     ],
 )
-def test_the_least_recently_failed(story: list[tuple[str, float]], expected: str) -> None:
+def test_the_last_resort(story: list[tuple[str, float]], expected: str) -> None:
     now = 9.5
     breakers = Breakers(ONE)
     keys = {name: Key("p", name) for name in "abc"}
@@ -370,8 +391,8 @@ def test_the_least_recently_failed(story: list[tuple[str, float]], expected: str
         ticket = begun(breakers, at, keys[what[-1]], forced=True)
         if not what.startswith("probe"):
             breakers.record(ticket, at, FAILURE)
-    assert breakers.least_recently_failed(list(keys.values()), now) == keys[expected]
-    assert breakers.least_recently_failed([], now) is None
+    assert breakers.last_resort(list(keys.values()), now) == keys[expected]
+    assert breakers.last_resort([], now) is None
 
 
 # --- looking and resetting --------------------------------------------------------------------------------------------
@@ -491,14 +512,14 @@ def test_the_order_of_failures_outlives_a_restart() -> None:
         breakers.record(begun(breakers, at, key), at, FAILURE)
     again = Breakers(ONE)
     again.restored(breakers.saved(3.0, WALL_MS), 0.0, WALL_MS)
-    assert again.least_recently_failed([KEY, OTHER], 1.0) == OTHER
+    assert again.last_resort([KEY, OTHER], 1.0) == OTHER
 
 
 def test_no_failure_is_restored_into_the_future() -> None:
     breakers = opened()
     breakers.restored([SavedBreaker(*OTHER, WALL_MS, 30_000, 0, WALL_MS)], 0.0, WALL_MS - YEAR_MS)
     breakers.record(begun(breakers, 1.0, forced=True), 1.0, FAILURE)
-    assert breakers.least_recently_failed([KEY, OTHER], 2.0) == OTHER
+    assert breakers.last_resort([KEY, OTHER], 2.0) == OTHER
 
 
 def test_only_what_is_not_closed_is_saved_and_as_plain_values() -> None:
