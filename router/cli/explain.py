@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ from router.routing.conditions.surroundings import APIS
 from router.routing.explain import Considered, Explanation, explain
 from router.routing.facts import Facts, FactUnknown
 from router.routing.recorded import RecordedFacts
-from router.routing.rules import Target
+from router.routing.rules import Rule, Target, filled
+from router.server.draft_watch import losing
 from router.server.pricing import rates_for
 from router.wire.request import Api
 
@@ -171,9 +173,11 @@ def _recorded(places: Places, request_id: str) -> Facts:
 
 
 def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -> None:
-    candidates = list(_candidates(asker, facts, explanation))
+    sights = _Sights(asker, facts)
+    candidates = [sights.candidate(*candidate) for candidate in explanation.candidates] if explanation.decision else []
+    draft = _draft(sights, explanation)
     if as_json:
-        output.show_json(_json(asker, facts, explanation, candidates))
+        output.show_json({**_json(asker, facts, explanation, candidates), "draft": draft})
         return
     output.show_fields([("Profile", asker.profile.name), ("Request", _request_line(facts))])
     click.echo()
@@ -188,6 +192,8 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
     fields = [("Rule", f"{decision.rule.label} ({decision.reason})")]
     if decision.why:
         fields.append(("Order", "\n".join(decision.why)))
+    if draft is not None:
+        fields.append(("Draft", "\n".join(_draft_lines(draft))))
     place = 0
     for candidate in candidates:
         behind = "" if candidate["rule"] == decision.rule.label else f", by {candidate['rule']}"
@@ -254,18 +260,23 @@ def _show_considered(considered: Considered) -> None:
             click.echo(f"{mark if not number else ' ' * 7}  {line}")
 
 
-def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterator[dict[str, Any]]:
-    """Each candidate with its address, key, what its input would cost, and what keeps it from being called."""
-    if explanation.decision is None:
-        return
-    tokens = _tokens(facts)
-    left_alone = [row for row in asker.places.left_alone() if row["profile"] == asker.profile.name]
-    keys = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
-    for target, rule in explanation.candidates:
-        fitness = Fitness(asker, facts, target, keys, left_alone)
+class _Sights:
+    """What can be seen of targets for one request."""
+
+    def __init__(self, asker: Asker, facts: Facts) -> None:
+        self.asker = asker
+        self.facts = facts
+        self.tokens = _tokens(facts)
+        self.left_alone = [row for row in asker.places.left_alone() if row["profile"] == asker.profile.name]
+        self.keys = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
+
+    def candidate(self, target: Target, rule: Rule) -> dict[str, Any]:
+        """A target with its address, key, what its input would cost, and what keeps it from being called."""
+        fitness = Fitness(self.asker, self.facts, target, self.keys, self.left_alone)
         url, problem = fitness.url
         why, reason = fitness.against or (None, None)
-        yield {
+        price = _input_price(self.asker, target, self.tokens)
+        return {
             "target": str(target),
             "provider": target.provider,
             "model": target.model,
@@ -278,10 +289,43 @@ def _candidates(asker: Asker, facts: Facts, explanation: Explanation) -> Iterato
             "losses": [str(loss) for loss in fitness.translation[0]],
             "problem": problem,
             "key": fitness.key,
-            "input_tokens": tokens,
-            "input_nano_usd": (price := _input_price(asker, target, tokens)),
+            "input_tokens": self.tokens,
+            "input_nano_usd": price,
             "input_usd": output.usd(price),
         }
+
+
+def _draft(sights: _Sights, explanation: Explanation) -> dict[str, Any] | None:
+    """The draft that is asked for: the first target that can be called, or why none is."""
+    asker, decision = sights.asker, explanation.decision
+    cascade = asker.profile.cascades.get(decision.rule.label) if decision is not None else None
+    if cascade is None or decision is None:
+        return None
+    asked = str(_ask(sights.facts, "model") or "")
+    targets = [filled(asker.profile.routes, asked, target) for target in cascade.draft]
+    seen = [sights.candidate(target, decision.rule) for target in targets]
+    draft = next((each for each in seen if each["reason"] is None), seen[0])
+    verifier = decision.candidates[0]
+    losses = losing(asker.profile, asker.places.reader, time.time_ns() // 1_000_000)
+    found = losses.get(decision.rule.hash)
+    reason = draft["reason"]
+    if (draft["provider"], draft["model"]) == (verifier.provider, verifier.model):
+        reason = "it would be the verifier's own"
+    elif found is not None and found.paused:
+        reason = str(found)
+    return {**draft, "reason": reason, "threshold": cascade.threshold, "losing": str(found) if found else None}
+
+
+def _draft_lines(draft: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{draft['target']}  input {_price(draft)}"
+    if draft["reason"]:
+        yield f"not asked for: {draft['reason']}"
+        return
+    if draft["translated"]:
+        yield f"translated to {draft['api']}"
+    yield f"sent if its score is {draft['threshold']:g} or more"
+    if draft["losing"]:
+        yield draft["losing"]
 
 
 def _input_price(asker: Asker, target: Target, tokens: int | None) -> int | None:

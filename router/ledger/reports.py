@@ -24,14 +24,14 @@ from router.ledger.history import PastAttempt, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
-from router.ledger.sums import DIMENSIONS, NO_DRAFTS, Dimension, DraftSums, Latency, Query, Sums
+from router.ledger.sums import DIMENSIONS, NO_DRAFTS, NO_LOSS, CacheLoss, Dimension, DraftSums, Latency, Query, Sums
 
 _CHECK_EVERY = 20_000  # SQLite instructions between two looks at the clock
 Keys = tuple[str, ...]
 
 __all__ = [
-    "DIMENSIONS", "CurrentRule", "Dimension", "DraftSums", "Latency", "PastAttempt", "PastKey", "PastRequest", "Reader",
-    "Report", "Row", "Scope", "Sums",
+    "DIMENSIONS", "CacheLoss", "CurrentRule", "Dimension", "DraftSums", "Latency", "PastAttempt", "PastKey",
+    "PastRequest", "Reader", "Report", "Row", "Scope", "Sums",
 ]  # fmt: skip
 
 
@@ -54,13 +54,15 @@ class Row:
     sums: Sums
     latency: Latency | None = None
     drafts: DraftSums = NO_DRAFTS
+    cache_loss: CacheLoss = NO_LOSS
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """Rows in the order they are shown. ``total`` counts a request once, also where two tags list it twice.
 
-    ``latency`` and ``drafts`` are there only in detail. ``first_ms`` is the hour of the profiles' first request ever.
+    ``latency``, ``drafts`` and ``cache_loss`` are there only in detail. ``first_ms`` is the hour of the profiles'
+    first request ever.
     """
 
     by: tuple[Dimension, ...]
@@ -90,7 +92,7 @@ class Reader:
     ) -> Report:
         """Sums of the scopes' requests by any dimensions, each profile in its own period and timezone.
 
-        ``detail`` adds durations and drafts, which takes longer.
+        ``detail`` adds durations, drafts and lost prompt caches, which only single requests have: it takes longer.
         """
         tally = _Tally(tuple(by))
         first: list[int] = []
@@ -119,6 +121,17 @@ class Reader:
     def spent(self, profile: str, since_ms: int = BEGINNING, until_ms: int = END) -> Sums:
         """One profile's sums since a moment, such as the beginning of a budget's day or month."""
         return self.usage([Scope(profile, since_ms, until_ms)], by=()).total.sums
+
+    def draft_results(self, profile: str, since_ms: int) -> dict[str, DraftSums]:
+        """What drafts have cost and saved since a moment, by the hash of their rule."""
+        found: defaultdict[str, DraftSums] = defaultdict(DraftSums)
+        stretches = [Stretch(0, since_ms, END)]
+        with self._open() as connection:
+            for (_, (rule_hash, _)), some in sums.drafts(
+                connection, Query(profile, ("rule",), stretches, cut(stretches))
+            ):
+                found[rule_hash] = found[rule_hash].plus(some)
+        return dict(found)
 
     def latest(
         self,
@@ -200,9 +213,11 @@ class _Tally:
         self.by = by
         self.sums: defaultdict[Keys, Sums] = defaultdict(Sums)
         self.drafts: defaultdict[Keys, DraftSums] = defaultdict(DraftSums)
+        self.losses: defaultdict[Keys, CacheLoss] = defaultdict(CacheLoss)
         self.durations: defaultdict[Keys, list[float]] = defaultdict(list)
         self.total = Sums()
         self.total_drafts = NO_DRAFTS
+        self.total_loss = NO_LOSS
         self.all_durations: list[float] = []
         self.rule_order: dict[str, Order] = {}
 
@@ -236,14 +251,24 @@ class _Tally:
             self.total_drafts = self.total_drafts.plus(some)
             for keys in names.keys(number, columns):
                 self.drafts[keys] = self.drafts[keys].plus(some)
+        for (number, columns), lost in sums.cache_losses(connection, query):
+            self.total_loss = self.total_loss.plus(lost)
+            for keys in names.keys(number, columns):
+                self.losses[keys] = self.losses[keys].plus(lost)
 
     def report(self, first_ms: int | None) -> Report:
         """The rows in order."""
         rows = (
-            Row(keys, amounts, sums.percentiles(self.durations.get(keys, [])), self.drafts.get(keys, NO_DRAFTS))
+            Row(
+                keys,
+                amounts,
+                sums.percentiles(self.durations.get(keys, [])),
+                self.drafts.get(keys, NO_DRAFTS),
+                self.losses.get(keys, NO_LOSS),
+            )
             for keys, amounts in sorted(self.sums.items(), key=_order(self.by, self.sums, self.rule_order))
         )
-        total = Row((), self.total, sums.percentiles(self.all_durations), self.total_drafts)
+        total = Row((), self.total, sums.percentiles(self.all_durations), self.total_drafts, self.total_loss)
         return Report(self.by, tuple(rows), total, first_ms)
 
     def _list_rules(self, scope: Scope, rules: RuleRows) -> None:

@@ -34,7 +34,6 @@ class Inactive:
 
 
 _IN_RULES: Final = (
-    Inactive(("cascade",), instead="the rule's own target is called"),
     Inactive(("budget",), instead="nothing is refused or warned of"),
 )
 

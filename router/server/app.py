@@ -22,6 +22,7 @@ from typing import Any
 from router import __version__
 from router.errors import ConfigError
 from router.ledger.lock import HomeLock
+from router.ledger.reports import Reader
 from router.ledger.retention import keep_forgetting
 from router.ledger.store import Ledger
 from router.money.prices import PriceTable
@@ -38,6 +39,7 @@ from router.server.admission import HostRule, KeyRing, hash_key
 from router.server.annotate import Annotator
 from router.server.console import standard_error
 from router.server.demo import DemoProvider
+from router.server.draft_watch import keep_looking
 from router.server.front import Front
 from router.server.home_files import HomeFiles
 from router.server.listeners import Listener, is_loopback, server_tls
@@ -202,6 +204,7 @@ class App:
         self._background(self.tenants.watch(), "profile watcher")
         self._background(files.watch(), "home watcher")
         self._background(keep_forgetting(self.ledger, self._retention), "retention")
+        self._background(keep_looking(Reader(self.home.database), lambda: self.tenants), "draft watch")
 
     @property
     def host(self) -> str:

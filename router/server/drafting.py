@@ -82,7 +82,8 @@ class Drafting:
             return "it would be the verifier's own"
         if view.body.get("previous_response_id") is not None:
             return "the request continues a reply that only its provider knows"
-        return self._exchange.tenant.losing.get(self._decision.rule.label)
+        losing = self._exchange.tenant.losing.get(self._decision.rule.hash)
+        return str(losing) if losing is not None and losing.paused else None
 
     async def _call(self, attempt: Attempt, view: RequestView) -> tuple[Answer, bytes]:
         """The whole draft, and its bytes as the client would get them. Raises UpstreamError."""

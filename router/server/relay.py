@@ -93,7 +93,7 @@ class StreamRelay:
         """
         tap, size = self._tap, sum(map(len, self._held))
         try:
-            while not (self._final or self._at_end):
+            while not (self._final or self._at_end or tap.failed):
                 async with asyncio.timeout(self._idle_s):
                     chunk = await self._reply.chunk()
                 if not chunk:

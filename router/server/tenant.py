@@ -32,6 +32,7 @@ from router.routing.facts import Facts, RequestFacts
 from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
+from router.server.draft_watch import Losing
 from router.server.listeners import Listener
 from router.server.ordering import Ordering
 from router.server.script import Script
@@ -59,7 +60,7 @@ class Tenant:
         self.reloads = 0
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
-        self.losing: Mapping[str, str] = {}  # rules whose drafts are paused, by label, and why
+        self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
         self._conversations: OrderedDict[str, Target] = OrderedDict()
         self._turns: dict[str, int] = {}  # of round-robin, by the rule's hash
         self._responses: OrderedDict[str, Target] = OrderedDict()

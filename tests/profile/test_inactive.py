@@ -23,7 +23,8 @@ def inactive(loaded: Loaded) -> list[tuple[int | None, str]]:
     ("text", "expected"),
     [
         pytest.param('[limits]\nqueue = 1\nrequests-per-minute = 5\n', [(1, "limits")], id="a table is told once"),
-        pytest.param(RULE + 'cascade = { draft = "groq/b" }\n', [(4, "rule[0].cascade")], id="a rule's key"),
+        pytest.param(RULE + "budget = { daily-usd = 1 }\n", [(4, "rule[0].budget")], id="a rule's key"),
+        pytest.param(RULE + 'cascade = { draft = "groq/b" }\n', [], id="a cascade"),
         pytest.param('[aliases]\na = { target = "groq/x", budget = { daily-usd = 1 } }\n', [(2, "aliases.a.budget")], id="an alias'"),
         pytest.param('[routing]\non-disconnect = "drain"\n', [(2, "routing.on-disconnect")], id="drain"),
         pytest.param('[routing]\non-disconnect = "cancel"\n', [], id="cancel"),
