@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from typing import Final
 
 import msgspec
 
 from router.wire.conversation import OpaqueState
+from router.wire.digest import digest
 
 TAG: Final = "rtr1."
 """The beginning of everything opaque that the router wrote. The digit changes when the text behind it does."""
@@ -38,7 +38,7 @@ def wrap(state: OpaqueState) -> str:
     """The text for a client's opaque slot. A state without an owner is native and stays as it is."""
     if state.owner is None:
         return state.value
-    sealed = _Sealed(state.kind, state.owner, state.id, _digest(state), state.value)
+    sealed = _Sealed(state.kind, state.owner, state.id, _digest_of(state), state.value)
     return TAG + base64.urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
 
 
@@ -53,7 +53,7 @@ def unwrap(text: str) -> OpaqueState | None:
         state = msgspec.convert(
             {"kind": sealed.kind, "value": sealed.value, "owner": sealed.owner, "id": sealed.id}, OpaqueState
         )
-        return state if sealed.digest == _digest(state) else None
+        return state if sealed.digest == _digest_of(state) else None
     except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError):
         return None
 
@@ -71,8 +71,8 @@ def belongs(state: OpaqueState, owner: str) -> bool:
 def invented_id(prefix: str, *of: object) -> str:
     """An id of our own making: the same for the same things, so that translated requests stay the same bytes."""
     text = "\x1f".join(str(thing) for thing in of)
-    return f"{prefix}{INVENTED}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
+    return f"{prefix}{INVENTED}{digest(text)[:20]}"
 
 
-def _digest(state: OpaqueState) -> str:
-    return hashlib.sha256(msgspec.json.encode([state.kind, state.owner, state.id, state.value])).hexdigest()[:12]
+def _digest_of(state: OpaqueState) -> str:
+    return digest(msgspec.json.encode([state.kind, state.owner, state.id, state.value]).decode())[:12]

@@ -7,11 +7,11 @@ cache and the conversation's earlier calls depend on it).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final, NamedTuple
 
 from router.wire.conversation import Conversation, Tool, ToolCall
+from router.wire.digest import digest
 from router.wire.freeform import as_function
 
 _ALLOWED: Final = re.compile(r"[a-zA-Z0-9_-]+")
@@ -107,5 +107,4 @@ def legal(name: str, namespace: str | None, limit: int, *, lettered: bool = Fals
 
 
 def _shortened(full: str, shown: str, limit: int) -> str:
-    digest = hashlib.sha256(full.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{shown[: min(55, limit - 9)]}_{digest}"
+    return f"{shown[: min(55, limit - 9)]}_{digest(full)[:8]}"

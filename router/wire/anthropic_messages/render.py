@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any, Final
@@ -17,6 +16,7 @@ from router.wire.anthropic_messages.render_turns import TurnWriter, unthinking_l
 from router.wire.anthropic_messages.replay import without_lost_thoughts
 from router.wire.codec import Rendered
 from router.wire.conversation import Conversation, OutputFormat, Settings, Text, Turn
+from router.wire.digest import digest
 from router.wire.history import settled, tagged
 from router.wire.loss import Losses
 from router.wire.tool_table import ToolTable
@@ -158,9 +158,7 @@ def _metadata(settings: Settings) -> dict[str, str] | None:
     user = settings.user
     if not user:
         return None
-    if len(user) > _MAX_USER:
-        user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
-    return {"user_id": user}
+    return {"user_id": user if len(user) <= _MAX_USER else digest(user)}
 
 
 def _service_tier(settings: Settings, traits: Traits, losses: Losses) -> str | None:

@@ -6,7 +6,6 @@ of their own and hold text only, so their pictures follow in a user's message be
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -26,6 +25,7 @@ from router.wire.conversation import (
     ToolResult,
     Turn,
 )
+from router.wire.digest import digest
 from router.wire.freeform import wrapped
 from router.wire.history import result_text
 from router.wire.loss import Losses
@@ -188,10 +188,9 @@ class MessageRenderer:
 
     def _id(self, call_id: str) -> str:
         """A call's id as the target takes it: the same for a call and its result, unchanged wherever possible."""
-        digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
         if self._traits.tool_id_rule == "alphanumeric-9":
-            return call_id if _NINE.fullmatch(call_id) else digest[:9]
-        return f"call_{digest[:24]}" if self._traits.official and len(call_id) > MAX_ID else call_id
+            return call_id if _NINE.fullmatch(call_id) else digest(call_id)[:9]
+        return f"call_{digest(call_id)[:24]}" if self._traits.official and len(call_id) > MAX_ID else call_id
 
     # --- cache ------------------------------------------------------------------------------------------------------
 
