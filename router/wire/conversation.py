@@ -13,6 +13,7 @@ import msgspec
 
 Role = Literal["system", "user", "assistant"]
 CacheTtl = Literal["5m", "1h", "30m", "12h"]
+ServiceTier = Literal["auto", "standard", "flex", "priority", "fast"]
 
 
 class OpaqueState(msgspec.Struct, frozen=True):
@@ -197,7 +198,7 @@ class Settings(msgspec.Struct, frozen=True):
     verbosity: str | None = None
     parallel_tools: bool | None = None
     user: str | None = None
-    service_tier: Literal["auto", "standard", "flex", "priority", "fast"] | None = None
+    service_tier: ServiceTier | None = None
     cache_key: str | None = None
     cache_all: Cache | None = None  # Anthropic's automatic mark at the top of the body
 
@@ -215,6 +216,12 @@ class Conversation(msgspec.Struct, frozen=True):
     stream: bool = False
     include_usage: bool = True
     include_state: bool = True
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether anything in it bears a cache mark."""
+        said = (part for turn in self.turns for part in turn.parts)
+        return any(getattr(part, "cache", None) for part in (*self.system, *self.tools, *said))
 
 
 SETTING_NAMES: dict[str, str] = {

@@ -96,13 +96,5 @@ def _report(conversation: Conversation, tools: bool, losses: Losses) -> None:
             losses.drop(name, "Gemini has no such setting")
     if settings.parallel_tools is False and tools:
         losses.drop("parallel_tools", "calls can't be kept apart here")
-    if _has_marks(conversation):
+    if conversation.is_marked:
         losses.drop("cache", "Gemini caches prompts by itself")
-
-
-def _has_marks(conversation: Conversation) -> bool:
-    return (
-        any(tool.cache is not None for tool in conversation.tools)
-        or any(text.cache is not None for text in conversation.system)
-        or any(getattr(part, "cache", None) is not None for turn in conversation.turns for part in turn.parts)
-    )

@@ -3,7 +3,7 @@ provider's dialect says in a field of its own."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from router.wire.body import Body
 from router.wire.checked import (
@@ -16,9 +16,10 @@ from router.wire.checked import (
     perhaps_whole,
     wrong,
 )
-from router.wire.conversation import Cache, Depth, OutputFormat, Settings
+from router.wire.conversation import Cache, Depth, OutputFormat, ServiceTier, Settings
 from router.wire.depth import RISING
 from router.wire.loss import Losses
+from router.wire.openai_fields import TIERS
 
 SETTINGS_READ: Final = frozenset(
     "max_tokens max_completion_tokens temperature top_p top_k stop seed presence_penalty frequency_penalty "
@@ -27,15 +28,6 @@ SETTINGS_READ: Final = frozenset(
     "prompt_cache_key".split()
 )
 """The top-level fields that ``settings_of`` looks at."""
-
-Tier = Literal["auto", "standard", "flex", "priority", "fast"]
-_TIERS: Final[dict[str, Tier]] = {
-    "auto": "auto",
-    "default": "standard",
-    "flex": "flex",
-    "priority": "priority",
-    "fast": "fast",
-}
 
 
 def settings_of(body: Body, cache_all: Cache | None, losses: Losses) -> Settings:
@@ -72,11 +64,10 @@ def _stop(value: Any) -> tuple[str, ...]:
     return tuple(a_text(sequence, "stop") for sequence in a_list(value, "stop"))
 
 
-def _tier(word: str | None, losses: Losses) -> Tier | None:
-    if word is None or word in _TIERS:
-        return None if word is None else _TIERS[word]
-    losses.drop("service_tier", "this service class is one provider's own")
-    return None
+def _tier(word: str | None, losses: Losses) -> ServiceTier | None:
+    if word is not None and word not in TIERS:
+        losses.drop("service_tier", "this service class is one provider's own")
+    return TIERS.get(word or "")
 
 
 def _output(value: Any, losses: Losses) -> OutputFormat | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import msgspec
 
 from router.wire.conversation import Conversation, OutputFormat, Settings, Text
+from router.wire.digest import digest
 from router.wire.loss import Losses
-from router.wire.openai_chat.render_tools import anthropic_mark, parameters
-from router.wire.tool_table import legal
+from router.wire.openai_chat.render_tools import anthropic_mark
+from router.wire.openai_fields import TIER_WORDS, cache_key, sampling
+from router.wire.schemas import is_closed, named, parameters
 from router.wire.traits import Traits
 
 MAX_STOPS: Final = 4
@@ -39,11 +40,6 @@ FIELDS: Final[dict[str, str]] = {
 }
 """What a field of the body is called among the settings."""
 
-_VALUES: Final = ("enum", "const", "default", "examples")
-"""Keys of a schema that hold values instead of schemas."""
-
-_TIERS: Final = {"auto": "auto", "standard": "default", "flex": "flex", "priority": "priority", "fast": "fast"}
-
 
 def rendered_settings(settings: Settings, traits: Traits, losses: Losses, *, marked: bool) -> dict[str, Any]:
     """All but tools and thinking. ``marked``: the messages bear cache marks."""
@@ -51,7 +47,9 @@ def rendered_settings(settings: Settings, traits: Traits, losses: Losses, *, mar
     if settings.max_tokens is not None:
         limit = settings.max_tokens
         fields[traits.max_tokens_field] = limit if traits.max_output is None else min(limit, traits.max_output)
-    fields |= _sampling(settings, traits, losses)
+    fields |= sampling(settings, traits, losses) | _penalties(settings, traits, losses)
+    if settings.top_k is not None:
+        losses.drop("top_k", "Chat has no such parameter")
     if settings.seed is not None:
         fields["seed"] = settings.seed
     if settings.stop:
@@ -61,26 +59,14 @@ def rendered_settings(settings: Settings, traits: Traits, losses: Losses, *, mar
     return fields | _service(settings, traits, losses) | _caching(settings, traits, losses, marked)
 
 
-def _sampling(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
+def _penalties(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for name in ("temperature", "top_p"):
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        if traits.sampling == "refused":
-            losses.drop(name, "this model takes no sampling parameters")
-        elif traits.sampling == "one" and fields:
-            losses.drop(name, "this model takes one sampling parameter")
-        else:
-            fields[name] = value
     for name in ("presence_penalty", "frequency_penalty"):
         value = getattr(settings, name)
         if value is not None and traits.sampling == "refused":
             losses.drop(name, "this model takes no sampling parameters")
         elif value is not None:
             fields[name] = value
-    if settings.top_k is not None:
-        losses.drop("top_k", "Chat has no such parameter")
     return fields
 
 
@@ -98,10 +84,8 @@ def response_format(output: OutputFormat, traits: Traits, losses: Losses) -> dic
     that OpenAI can hold to."""
     if output.schema is None or "response_format.json_schema" in traits.refused_fields:
         return {"type": "json_object"}
-    schema = {name: value for name, value in output.schema.items() if name != "$schema"}
-    described = {} if output.description is None else {"description": output.description}
-    shown: dict[str, Any] = {"name": legal(output.name or "output", None, 64), **described, "schema": schema}
-    if output.strict is not False and traits.strict_schemas != "no" and _closed(schema):
+    shown = named(output)
+    if output.strict is not False and traits.strict_schemas != "no" and is_closed(shown["schema"]):
         shown["strict"] = True
     elif output.strict:
         losses.drop("output", "the schema can't be enforced here")
@@ -130,34 +114,13 @@ def _speaks_of_json(conversation: Conversation) -> bool:
     return any("json" in part.text.lower() for part in (*conversation.system, *first) if isinstance(part, Text))
 
 
-def _closed(schema: dict[str, Any]) -> bool:
-    """Whether every object in a schema has all its properties required and no others, as strictness demands."""
-    waiting: list[Any] = [schema]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        elif isinstance(value, dict):
-            properties = value.get("properties")
-            if value.get("type") == "object" or properties is not None:
-                named = set(properties) if isinstance(properties, dict) else set()
-                if value.get("additionalProperties") is not False or named != set(_names(value.get("required"))):
-                    return False
-            waiting += (inner for name, inner in value.items() if name not in _VALUES)
-    return True
-
-
-def _names(value: Any) -> list[str]:
-    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
-
-
 def _service(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
     """What only OpenAI itself is known to take; elsewhere an unknown field may be an error."""
     fields: dict[str, Any] = {}
     if settings.verbosity is not None:
         fields["verbosity"] = settings.verbosity
     if settings.service_tier is not None:
-        fields["service_tier"] = _TIERS[settings.service_tier]
+        fields["service_tier"] = TIER_WORDS[settings.service_tier]
     if settings.user is not None:
         fields["safety_identifier"] = user_id(settings.user)
     if traits.official:
@@ -172,18 +135,15 @@ def user_id(user: str) -> str:
     """A user's id as it may be passed on: what is long or holds account data becomes a digest."""
     if len(user) <= MAX_USER and not user.lstrip().startswith("{"):
         return user
-    return _digest(user)
+    return digest(user)
 
 
 def _caching(settings: Settings, traits: Traits, losses: Losses, marked: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    key = settings.cache_key
     if traits.cache_hints == "openai":
-        if key is None and marked and settings.user is not None:
-            key = _digest(settings.user)[:32]  # of a session or a user: the same in every turn
-        if key is not None:
+        if (key := cache_key(settings, marked=marked)) is not None:
             fields["prompt_cache_key"] = key
-    elif key is not None:
+    elif settings.cache_key is not None:
         losses.drop("cache_key", "this provider takes no key for its prompt cache")
     if settings.cache_all is not None:
         if traits.cache_hints == "anthropic":
@@ -191,7 +151,3 @@ def _caching(settings: Settings, traits: Traits, losses: Losses, marked: bool) -
         else:
             losses.drop("cache_all", "this provider caches prompts by itself, or not at all")
     return fields
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

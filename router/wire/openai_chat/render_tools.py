@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from router.wire.conversation import Cache, Conversation, Tool, ToolChoice
 from router.wire.loss import Losses
+from router.wire.openai_fields import can_be_said, can_be_strict, offered, parallel_calls
+from router.wire.schemas import parameters
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
-
-_NOT_SCHEMA: Final = frozenset({"$schema", "$id"})
-"""Keys that say what a schema is, not what it allows; some servers refuse them."""
 
 
 def rendered_tools(conversation: Conversation, traits: Traits, table: ToolTable, losses: Losses) -> dict[str, Any]:
     """``tools``, ``tool_choice`` and ``parallel_tool_calls``; nothing of them without tools, which OpenAI refuses."""
-    tools = conversation.tools
-    choice = conversation.tool_choice
-    if tools and traits.tools is False:
-        losses.refuse("tools", "this model calls no tools")
-        return {}
-    if choice is not None and choice.mode == "none" and "none" not in traits.tool_choices:
-        return {}  # what isn't offered isn't called
-    if choice is not None and choice.allowed is not None and not traits.official:
-        tools = tuple(tool for tool in tools if tool.name in choice.allowed)
+    tools, choice = offered(conversation, traits, losses), conversation.tool_choice
     if not tools:
         return {}
     fields: dict[str, Any] = {"tools": _shown(tools, traits, table, losses)}
     if choice is not None and (word := _choice(choice, tools, traits, table, losses)) is not None:
         fields["tool_choice"] = word
-    parallel = conversation.settings.parallel_tools
-    if parallel is not None and traits.parallel_tools:
-        fields["parallel_tool_calls"] = parallel
-    elif parallel is False:
-        losses.drop("parallel_tools", "this provider can't be told to make one call at a time")
-    return fields
+    return fields | parallel_calls(conversation.settings, traits, losses)
 
 
 def _shown(tools: tuple[Tool, ...], traits: Traits, table: ToolTable, losses: Losses) -> list[dict[str, Any]]:
     """Strictness makes optional fields required, so it is only said where the client asked for it."""
-    strict = traits.strict_schemas == "yes" or (
-        traits.strict_schemas == "all-tools-equal" and all(tool.strict for tool in tools)
-    )
-    if not strict and any(tool.strict for tool in tools):
-        losses.drop("tools.strict", "this provider checks no schemas, or those of all tools only")
+    strict = can_be_strict(tools, traits, losses, "tools.strict")
     shown = [_tool(table.tool(tool), strict) for tool in tools]
     for tool, entry in zip(tools, shown, strict=True):
         if tool.cache is not None and traits.cache_hints == "anthropic":
@@ -70,12 +52,6 @@ def _tool(tool: Tool, strict: bool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def parameters(schema: dict[str, Any] | None) -> dict[str, Any]:
-    """A schema that says it is an object's and names its properties, even if there are none."""
-    kept = {name: value for name, value in (schema or {}).items() if name not in _NOT_SCHEMA}
-    return {"type": "object"} | kept | {"type": "object", "properties": kept.get("properties") or {}}
-
-
 def _grammar(grammar: dict[str, Any] | None) -> dict[str, Any]:
     if not grammar:
         return {}
@@ -88,9 +64,7 @@ def _grammar(grammar: dict[str, Any] | None) -> dict[str, Any]:
 def _choice(
     choice: ToolChoice, tools: tuple[Tool, ...], traits: Traits, table: ToolTable, losses: Losses
 ) -> str | dict[str, Any] | None:
-    if choice.mode not in traits.tool_choices:
-        if choice.mode != "auto":
-            losses.refuse("tool_choice", "this model can't be made to call a tool")
+    if not can_be_said(choice, traits, losses):
         return None
     if choice.mode == "named":
         return _named(choice.name or "", choice.namespace, tools, table)

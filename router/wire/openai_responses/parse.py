@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from msgspec.structs import replace
 
 from router.errors import BadRequest
-from router.wire.conversation import Cache, Conversation, Depth, OutputFormat, Settings, Text
+from router.wire.conversation import Cache, Conversation, Depth, OutputFormat, ServiceTier, Settings, Text
 from router.wire.loss import Losses
+from router.wire.openai_fields import TIERS
 from router.wire.openai_responses.content import ttl_of
 from router.wire.openai_responses.parse_input import InputReader
 from router.wire.openai_responses.parse_tools import ToolReader, read_choice
@@ -18,13 +19,6 @@ from router.wire.request import RequestView, bounded
 ENCRYPTED: Final = "reasoning.encrypted_content"
 
 _EFFORTS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh", "max"})
-_TIERS: Final[dict[str, Literal["auto", "standard", "flex", "priority", "fast"]]] = {
-    "auto": "auto",
-    "default": "standard",
-    "flex": "flex",
-    "priority": "priority",
-    "fast": "fast",
-}
 _STORED: Final = {
     "previous_response_id": "replies aren't kept here; send the whole conversation as input",
     "conversation": "conversations aren't kept here; send the whole conversation as input",
@@ -126,10 +120,10 @@ def _output(output: Format | None, field: str, losses: Losses) -> OutputFormat |
     return OutputFormat(output.schema, output.name, output.description, output.strict)
 
 
-def _tier(word: str | None, losses: Losses) -> Literal["auto", "standard", "flex", "priority", "fast"] | None:
-    if word is not None and word not in _TIERS:
+def _tier(word: str | None, losses: Losses) -> ServiceTier | None:
+    if word is not None and word not in TIERS:
         losses.drop("service_tier", f"'{clipped(word)}' is OpenAI's own")
-    return _TIERS.get(word or "")
+    return TIERS.get(word or "")
 
 
 def _note_left_out(view: RequestView, request: Request, losses: Losses) -> None:

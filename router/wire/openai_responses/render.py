@@ -6,7 +6,6 @@ last replies brought.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -16,18 +15,19 @@ from router.wire import history
 from router.wire.codec import Rendered
 from router.wire.conversation import Conversation, Depth, OutputFormat, Settings, Text
 from router.wire.depth import known_effort
+from router.wire.digest import digest
 from router.wire.loss import Losses
+from router.wire.openai_fields import TIER_WORDS, cache_key, sampling
 from router.wire.openai_responses.parse import ENCRYPTED
 from router.wire.openai_responses.render_input import InputWriter
 from router.wire.openai_responses.render_tools import rendered_tools
-from router.wire.schemas import is_closed
-from router.wire.tool_table import ToolTable, legal
+from router.wire.schemas import is_closed, named
+from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
 
 MIN_OUTPUT: Final = 16
 """The lowest limit that OpenAI takes, in tokens."""
 
-_TIERS: Final = {"auto": "auto", "standard": "default", "flex": "flex", "priority": "priority", "fast": "fast"}
 _FIELDS: Final[dict[str, str]] = {
     "max_output_tokens": "max_tokens",
     "parallel_tool_calls": "parallel_tools",
@@ -96,7 +96,10 @@ def _settings(settings: Settings, traits: Traits, losses: Losses) -> dict[str, A
     fields: dict[str, Any] = {}
     if settings.max_tokens is not None:
         fields["max_output_tokens"] = _limit(settings.max_tokens, traits, losses)
-    fields |= _sampling(settings, traits, losses)
+    fields |= sampling(settings, traits, losses)
+    for name in ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty"):
+        if getattr(settings, name) not in (None, ()):
+            losses.drop(name, "Responses has no such parameter")
     if reasoning := _reasoning(settings.depth, traits, losses):
         fields["reasoning"] = reasoning
     text: dict[str, Any] = {}
@@ -107,9 +110,9 @@ def _settings(settings: Settings, traits: Traits, losses: Losses) -> dict[str, A
     if text:
         fields["text"] = text
     if settings.service_tier is not None and _is_taken("service_tier", traits, losses):
-        fields["service_tier"] = _TIERS[settings.service_tier]
+        fields["service_tier"] = TIER_WORDS[settings.service_tier]
     if settings.user is not None and _is_taken("user", traits, losses):
-        fields["safety_identifier"] = _digest(settings.user)
+        fields["safety_identifier"] = digest(settings.user)  # some clients write their account into it
     return fields
 
 
@@ -126,24 +129,6 @@ def _limit(asked: int, traits: Traits, losses: Losses) -> int:
         return limit
     losses.drop("max_tokens", f"at least {MIN_OUTPUT} can be asked for")
     return MIN_OUTPUT
-
-
-def _sampling(settings: Settings, traits: Traits, losses: Losses) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name in ("temperature", "top_p"):
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        if traits.sampling == "refused":
-            losses.drop(name, "this model takes no sampling parameters")
-        elif traits.sampling == "one" and fields:
-            losses.drop(name, "this model takes one sampling parameter")
-        else:
-            fields[name] = value
-    for name in ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty"):
-        if getattr(settings, name) not in (None, ()):
-            losses.drop(name, "Responses has no such parameter")
-    return fields
 
 
 def _reasoning(depth: Depth, traits: Traits, losses: Losses) -> dict[str, Any]:
@@ -167,11 +152,8 @@ def _format(output: OutputFormat, traits: Traits, losses: Losses) -> dict[str, A
     """Strictness needs a schema that leaves nothing open; others are followed as well as the model can."""
     if output.schema is None:
         return {"type": "json_object"}
-    schema = {name: value for name, value in output.schema.items() if name != "$schema"}
-    shown: dict[str, Any] = {"type": "json_schema", "name": legal(output.name or "output", None, 64), "schema": schema}
-    if output.description is not None:
-        shown["description"] = output.description
-    if output.strict and traits.strict_schemas != "no" and is_closed(schema):
+    shown = {"type": "json_schema", **named(output)}
+    if output.strict and traits.strict_schemas != "no" and is_closed(shown["schema"]):
         return {**shown, "strict": True}
     if output.strict:
         losses.drop("output", "the schema can't be enforced here")
@@ -179,27 +161,14 @@ def _format(output: OutputFormat, traits: Traits, losses: Losses) -> dict[str, A
 
 
 def _caching(conversation: Conversation, traits: Traits, losses: Losses) -> dict[str, Any]:
-    settings = conversation.settings
-    marked = _is_marked(conversation)
+    settings, marked = conversation.settings, conversation.is_marked
     if traits.cache_hints != "openai":
         if marked or settings.cache_all is not None:
             losses.drop("cache", "this provider caches prompts by itself, or not at all")
         if settings.cache_key is not None:
             losses.drop("cache_key", "this provider takes no key for its prompt cache")
         return {}
-    key = settings.cache_key
-    if key is None and marked and settings.user is not None:
-        key = _digest(settings.user)[:32]  # of a session or a user: the same in every turn
+    key = cache_key(settings, marked=marked)
     if key is None:
         return {}
-    return {"prompt_cache_key": key if len(key) <= 64 else _digest(key)}
-
-
-def _is_marked(conversation: Conversation) -> bool:
-    said = (part for turn in conversation.turns for part in turn.parts)
-    return any(getattr(part, "cache", None) for part in (*conversation.system, *conversation.tools, *said))
-
-
-def _digest(text: str) -> str:
-    """As an id of at most 64 characters that tells nothing: some clients write their account into it."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"prompt_cache_key": key if len(key) <= 64 else digest(key)}
