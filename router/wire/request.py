@@ -102,14 +102,14 @@ class RequestView(ABC):
         self._pieces: list[Piece] | None = None
 
     @property
-    @abstractmethod
     def model(self) -> str:
         """The requested model name (Gemini: from the URL)."""
+        return self._text("model")
 
     @property
-    @abstractmethod
     def stream(self) -> bool:
-        """Whether the client asked for a stream."""
+        """Whether the client asked for a stream (Gemini: in the URL)."""
+        return self._flag("stream")
 
     @property
     @abstractmethod
@@ -137,9 +137,9 @@ class RequestView(ABC):
         """The one tool the model must call, by name; for a forced hosted tool its type."""
 
     @property
-    @abstractmethod
     def has_system_prompt(self) -> bool:
         """Whether a system prompt with text is present (leading system or developer messages count)."""
+        return bool(self.system_text.strip())
 
     @property
     @abstractmethod

@@ -42,14 +42,6 @@ class MessagesView(RequestView):
     api = "anthropic-messages"
 
     @cached_property
-    def model(self) -> str:
-        return self._text("model")
-
-    @cached_property
-    def stream(self) -> bool:
-        return self._flag("stream")
-
-    @cached_property
     def max_tokens(self) -> int | None:
         return self._whole("max_tokens")
 
@@ -80,10 +72,6 @@ class MessagesView(RequestView):
     def forced_tool(self) -> str | None:
         choice = fields_of(self.body.get("tool_choice"))
         return text_or_none(choice.get("name")) if choice.get("type") == "tool" else None
-
-    @cached_property
-    def has_system_prompt(self) -> bool:
-        return bool(self.system_text.strip())
 
     @cached_property
     def system_text(self) -> str:

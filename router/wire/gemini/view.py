@@ -116,10 +116,6 @@ class GeminiView(RequestView):
         return text_or_none(names[0]) if calling.get("mode") == "ANY" and len(names) == 1 else None
 
     @cached_property
-    def has_system_prompt(self) -> bool:
-        return bool(self.system_text.strip())
-
-    @cached_property
     def system_text(self) -> str:
         return "\n\n".join(_system_texts(_either(self.body, "systemInstruction", "system_instruction")))
 

@@ -57,14 +57,6 @@ class ChatView(RequestView):
     api = "openai-chat"
 
     @cached_property
-    def model(self) -> str:
-        return self._text("model")
-
-    @cached_property
-    def stream(self) -> bool:
-        return self._flag("stream")
-
-    @cached_property
     def max_tokens(self) -> int | None:
         limit = self._whole("max_completion_tokens")
         return self._whole("max_tokens") if limit is None else limit
@@ -132,10 +124,6 @@ class ChatView(RequestView):
         return text_or_none(inner.get("name")) or (
             kind if kind not in ("function", "custom", "allowed_tools") else None
         )
-
-    @cached_property
-    def has_system_prompt(self) -> bool:
-        return bool(self.system_text.strip())
 
     @cached_property
     def system_text(self) -> str:

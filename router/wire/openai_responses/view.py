@@ -68,14 +68,6 @@ class ResponsesView(RequestView):
     api = "openai-responses"
 
     @cached_property
-    def model(self) -> str:
-        return self._text("model")
-
-    @cached_property
-    def stream(self) -> bool:
-        return self._flag("stream")
-
-    @cached_property
     def max_tokens(self) -> int | None:
         return self._whole("max_output_tokens")
 
@@ -120,10 +112,6 @@ class ResponsesView(RequestView):
             choice = fields_of(allowed[0]) if choice.get("mode") == "required" and len(allowed) == 1 else {}
         kind = text_or_none(choice.get("type"))
         return text_or_none(choice.get("name")) or (kind if kind not in ("function", "custom") else None)
-
-    @cached_property
-    def has_system_prompt(self) -> bool:
-        return bool(self.system_text.strip())
 
     @cached_property
     def system_text(self) -> str:
