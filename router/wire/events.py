@@ -113,9 +113,8 @@ class Opaque(msgspec.Struct, frozen=True):
     kind: str
 
 
-StreamEvent = (
-    MessageStart
-    | TextDelta
+InnerEvent = (
+    TextDelta
     | RefusalDelta
     | Citation
     | ThinkingDelta
@@ -124,8 +123,7 @@ StreamEvent = (
     | ToolCallDelta
     | PartEnd
     | UsageReport
-    | MessageEnd
-    | StreamFailed
-    | KeepAlive
     | Opaque
 )
+"""What stands between an answer's start and its end."""
+StreamEvent = MessageStart | InnerEvent | MessageEnd | StreamFailed | KeepAlive

@@ -16,6 +16,7 @@ from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error
 from router.wire.events import (
     Citation,
+    InnerEvent,
     KeepAlive,
     MessageEnd,
     MessageStart,
@@ -154,19 +155,7 @@ class ChatEncoder(ReplyEncoder):
 
     # --- deltas -----------------------------------------------------------------------------------------------------
 
-    def _delta(
-        self,
-        event: TextDelta
-        | RefusalDelta
-        | Citation
-        | ThinkingDelta
-        | SignatureDelta
-        | ToolCallStart
-        | ToolCallDelta
-        | PartEnd
-        | UsageReport
-        | Opaque,
-    ) -> Delta | None:
+    def _delta(self, event: InnerEvent) -> Delta | None:
         """What an event adds to the message; ``None`` where that is nothing by itself."""
         match event:
             case TextDelta(text=text):
