@@ -20,6 +20,7 @@ from router.wire.anthropic_messages.view import MessagesView
 from router.wire.body import Body
 from router.wire.codec import Codec, Rendered, ReplyFacts, ReplyPart, StreamTap
 from router.wire.conversation import Conversation
+from router.wire.counting import count_request, read_count
 from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import words_for
@@ -46,12 +47,7 @@ class _Reply(ReplyHead):
     message: Any = None
 
 
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
 _replies = msgspec.json.Decoder(_Reply)
-_counts = msgspec.json.Decoder(_Count)
 
 
 _PLACES: Final = {
@@ -144,12 +140,10 @@ class AnthropicMessages(Codec):
         return status  # 529 is Anthropic's own
 
     def read_count(self, payload: bytes) -> int | None:
-        count = decoded(payload, _counts)
-        return None if count is None or count.input_tokens < 0 else count.input_tokens
+        return read_count(payload)
 
     def count_request(self, rendered: bytes) -> bytes:
-        body = Body.parse(rendered)
-        return body.with_fields({}, drop=[name for name in body if name not in _COUNTED])
+        return count_request(rendered, _COUNTED)
 
     def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
         return without_foreign(body, traits)

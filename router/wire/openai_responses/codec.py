@@ -10,6 +10,7 @@ import msgspec
 from router.wire.body import Body
 from router.wire.codec import Codec, Rendered, ReplyFacts, ReplyPart, StreamTap
 from router.wire.conversation import Conversation
+from router.wire.counting import count_request, read_count
 from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
 from router.wire.error_words import openai_error, words_for
@@ -41,12 +42,6 @@ class _Reply(msgspec.Struct):
 _replies = msgspec.json.Decoder(_Reply)
 _reply_lists = msgspec.json.Decoder(list[_Reply])
 
-
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-_counts = msgspec.json.Decoder(_Count)
 
 _COUNTED: Final = frozenset(
     {"model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "truncation"}
@@ -133,12 +128,10 @@ class OpenAIResponses(Codec):
         return echoed(body)
 
     def read_count(self, payload: bytes) -> int | None:
-        count = decoded(payload, _counts)
-        return None if count is None or count.input_tokens < 0 else count.input_tokens
+        return read_count(payload)
 
     def count_request(self, rendered: bytes) -> bytes:
-        body = Body.parse(rendered)
-        return body.with_fields({}, drop=[name for name in body if name not in _COUNTED])
+        return count_request(rendered, _COUNTED)
 
     def without_foreign(self, body: Body, traits: Traits) -> dict[str, bytes]:
         return without_foreign(body, traits)
