@@ -17,6 +17,7 @@ from router.ledger.rule_rows import SeenRule
 Dimension = Literal["rule", "model", "provider", "profile", "day", "client", "key", "tag", "conversation"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
+_ID_SLACK_MS = 60_000  # a request's id and its time are taken one after the other
 LATENCY_SAMPLE = 100_000  # the latest requests of a profile's period that p50 and p95 are taken from
 
 # The same expressions serve the sums' tables and the requests. The day is the stretch, the profile a constant.
@@ -89,6 +90,18 @@ _OF_REQUESTS = ", ".join(
     )
 )
 
+_REJECTED = "d.verdict IS NOT 'accepted'"
+_OF_DRAFTS = ", ".join(
+    (
+        "count(*)",
+        f"sum({_REJECTED})",
+        f"ifnull(sum(CASE WHEN {_REJECTED} THEN d.cost_nano_usd END), 0)",
+        "ifnull(sum(d.saving_nano_usd), 0)",
+        "sum(d.saving_nano_usd IS NULL)",
+        f"sum({_REJECTED} AND d.cost_nano_usd IS NULL)",
+    )
+)
+
 
 class Latency(NamedTuple):
     """How long answered requests took in all, and how many of them (the latest) were looked at."""
@@ -99,17 +112,41 @@ class Latency(NamedTuple):
 
 
 class DraftSums(NamedTuple):
-    """Drafts of cascades: all, those thrown away, and what the latter cost."""
+    """Drafts of cascades: all; those that no client got, and what these cost; what all saved, less than 0 at a loss.
+
+    Of ``unknown`` ones the saving isn't known, of ``waste_unknown`` ones that no client got the cost; it is left out.
+    """
 
     drafts: int = 0
     rejected: int = 0
     waste_nano_usd: int = 0
+    saving_nano_usd: int = 0
+    unknown: int = 0
+    waste_unknown: int = 0
 
     def plus(self, other: DraftSums) -> DraftSums:
         return DraftSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 NO_DRAFTS = DraftSums()
+
+
+class CacheLoss(NamedTuple):
+    """Prompt caches that conversations left: by how many requests, how many tokens, what that cost.
+
+    Of ``unknown`` requests the cost isn't known and left out.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    cost_nano_usd: int = 0
+    unknown: int = 0
+
+    def plus(self, other: CacheLoss) -> CacheLoss:
+        return CacheLoss(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NO_LOSS = CacheLoss()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +214,37 @@ def percentiles(values: list[float]) -> Latency | None:
 
 
 def drafts(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, DraftSums]]:
-    """The drafts of each group. One was rejected if the request went on to a verifier."""
+    """The drafts of each group."""
     if not query.stretches:
         return
-    rejected = "EXISTS (SELECT 1 FROM attempts v WHERE v.request_id = d.request_id AND v.role = 'verifier')"
+    # A request's id begins with its time: only drafts of about the period are looked up among the requests.
+    since, until = query.stretches[0].since - _ID_SLACK_MS, query.stretches[-1].until + _ID_SLACK_MS
     text = (
-        f"{_with(query.stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, count(*), sum({rejected}), "
-        f"ifnull(sum(CASE WHEN {rejected} THEN d.cost_nano_usd END), 0) "
+        f"{_with(query.stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, {_OF_DRAFTS} "
         "FROM attempts d INDEXED BY attempts_draft CROSS JOIN requests r ON r.id = d.request_id CROSS JOIN stretch "
-        "WHERE d.role = 'draft' AND r.profile = ? AND r.time_ms >= since AND r.time_ms < until "
+        "WHERE d.role = 'draft' AND d.request_id >= ? AND d.request_id < ? "
+        "AND r.profile = ? AND r.time_ms >= since AND r.time_ms < until "
         f"AND {_SETTLED} {_group_by(query)}"
     )
+    width = len(DraftSums._fields)
+    for row in connection.execute(text, (f"{max(0, since):012x}", f"{until:012x}", query.profile)):
+        yield (row[0], row[1:-width]), DraftSums(*row[-width:])
+
+
+def cache_losses(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, CacheLoss]]:
+    """The prompt caches that each group left behind."""
+    if not query.stretches:
+        return
+    text = (
+        f"{_with(query.stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, count(*), "
+        "sum(r.cache_lost), ifnull(sum(r.cache_lost_nano_usd), 0), sum(r.cache_lost_nano_usd IS NULL) "
+        "FROM stretch CROSS JOIN requests r INDEXED BY requests_cache_lost "
+        "WHERE r.profile = ? AND r.time_ms >= since AND r.time_ms < until AND r.cache_lost IS NOT NULL "
+        f"AND {_SETTLED} {_group_by(query)}"
+    )
+    width = len(CacheLoss._fields)
     for row in connection.execute(text, (query.profile,)):
-        yield (row[0], row[1:-3]), DraftSums(*row[-3:])
+        yield (row[0], row[1:-width]), CacheLoss(*row[-width:])
 
 
 def seen_rules(connection: sqlite3.Connection, profile: str) -> dict[str, SeenRule]:
