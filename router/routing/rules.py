@@ -180,6 +180,23 @@ class RouteDecision:
                 seen.add((target.provider, target.model))
                 yield candidate
 
+    def led_by(self, first: Candidate, why: str) -> RouteDecision:
+        """The same with one of its candidates in front. One that stood behind the rule's own is called for its own
+        rule, which thereby takes the request."""
+        why_all = (why, *self.why)
+        if first.rule is self.rule:
+            others = (target for target in self.candidates if target != first.target)
+            return replace(self, candidates=(first.target, *others), why=why_all)
+        behind = tuple(Candidate(target, self.rule) for target in self.candidates)
+        return RouteDecision(
+            first.rule,
+            (first.target,),
+            first.rule.reason,
+            self.tried,
+            why_all,
+            later=lambda: chain(behind, self.later()),
+        )
+
     def steps(self, facts: Facts) -> tuple[Step, ...]:
         """The rules tried, each with the first condition that said no and the value it saw, then the one taken.
 
@@ -399,7 +416,7 @@ def _preferred(walk: _Walk, first: Rule, number: int) -> Rule:
         choices = [
             Choice(rule, walk.filled(rule.targets[0]), rule.label, _weight(rule.raw.get("weight"))) for rule in matching
         ]
-        first, *others = walk.arranged(walk.routes.strategy, "routing", choices)
+        first, *others = walk.arranged(walk.routes.strategy, " ".join(rule.hash for rule in matching), choices)
         walk.equals = tuple(others)
     return first
 

@@ -145,7 +145,7 @@ class Exchange:
     def route(self, facts: RequestFacts, script: str | None) -> RouteDecision:
         """Rules, strategies, and conversations that stay where they are. Raises CountNeeded."""
         tenant = self.tenant
-        ordering = tenant.ordering(facts)
+        ordering = tenant.ordering(facts, takes_turns=self.kind == "generate")
         return ordering.stuck(
             decide(self.profile.routes, facts, script=script, catalog=tenant.catalog, arrange=ordering)
         )

@@ -5,16 +5,17 @@ The strategies themselves are pure (``routing.strategies``). One ``Ordering`` se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from router.money.cost import cost_nano_usd
 from router.profile.profile import Sticky
 from router.routing.facts import Facts
 from router.routing.families import family_of
-from router.routing.rules import Choice, RouteDecision, Target
+from router.routing.rules import Candidate, Choice, RouteDecision, Target
 from router.routing.strategies import Draw, Estimate, Option, order
 from router.server.pricing import rates_for
 from router.wire.usage import Usage
@@ -24,16 +25,29 @@ if TYPE_CHECKING:
 
 USUAL_OUTPUT: Final = 600
 """Tokens of an answer at a model that hasn't been seen often enough: an agent's turn is a tool call or a short text."""
+MAX_TURNS: Final = 10_000
+"""Choices in turn that are remembered: which rules match together is up to the clients."""
 
 
 class Ordering:
-    """``chance`` gives 0 <= x < 1; ``turns`` counts the requests that a choice was made for."""
+    """``chance`` gives 0 <= x < 1; ``turns`` counts the requests that a choice was made for, by its name.
+    ``takes_turns``: whether this one counts."""
 
-    def __init__(self, tenant: Tenant, facts: Facts, *, chance: Callable[[], float], turns: dict[str, int]) -> None:
+    def __init__(
+        self,
+        tenant: Tenant,
+        facts: Facts,
+        *,
+        chance: Callable[[], float],
+        turns: dict[str, int],
+        takes_turns: bool,
+    ) -> None:
         self._tenant = tenant
         self._facts = facts
         self._chance = chance
         self._turns = turns
+        self._takes_turns = takes_turns
+        self._in_turn: set[str] = set()  # choices that were asked for in turn
 
     def __call__(self, strategy: str, name: str, choices: Sequence[Choice]) -> tuple[Sequence[int], Sequence[str]]:
         """The order of the choices, see ``routing.rules.Arrange``. Raises CountNeeded where prices need a count."""
@@ -52,13 +66,13 @@ class Ordering:
                     else None,
                 )
             )
-        turn = self._turns.get(name, 0)
-        self._turns[name] = turn + 1
+        if strategy == "round-robin":
+            self._in_turn.add(name)
         draw = Draw(
             self._chance,
             conversation=self.conversation,
             home=self._home(choices) if strategy == "adaptive" else None,
-            turn=turn,
+            turn=self._turns.get(name, 0),
             adaptive=self._tenant.profile.adaptive,
         )
         return order(strategy, options, draw)
@@ -73,8 +87,7 @@ class Ordering:
         """What this request would cost at a target. Raises CountNeeded."""
         tenant, model = self._tenant, target.model or ""
         provider = tenant.profile.providers[target.provider]
-        tokens = int(self._facts.tokens() * family_of(provider.family, model).factor)
-        cached = self._cached(target, tokens)
+        tokens, cached = self._tokens(target), self._cached(target)
         length = tenant.health.performance.output(model)
         output = int(length.mean) if length is not None else min(USUAL_OUTPUT, self._facts.max_tokens or USUAL_OUTPUT)
         if provider.billing != "metered":
@@ -84,42 +97,62 @@ class Ordering:
         return Estimate(cost.nano_usd, tokens, cached, output)
 
     def stuck(self, decision: RouteDecision) -> RouteDecision:
-        """The decision with the conversation's last target in front, where it is to stay there. Raises CountNeeded."""
+        """The decision with the conversation's last target in front, where it is to stay there. Raises CountNeeded.
+
+        A request that stays takes no turn of round-robin: that is the next conversation's.
+        """
+        in_turn = frozenset(self._in_turn)  # before later rules are asked, to which nothing is sent yet
         sticky: Sticky = decision.rule.sticky or self._tenant.profile.sticky  # type: ignore[assignment]  # checked on load
-        if sticky == "off" or decision.rule.kind in ("explicit", "script"):
-            return decision
-        last = self._tenant.target_of(self.conversation)
-        if last is None or self._same(last, decision.candidates[0]):
-            return decision
-        home = next((target for target in decision.candidates if self._same(target, last)), None)
-        if home is None and decision.rule.sticky is None:
-            home = next((found.target for found in decision.later() if self._same(found.target, last)), None)
+        first, home = decision.candidates[0], self._last(decision) if sticky != "off" else None
         if home is None:
+            self._take(in_turn)
             return decision
-        if sticky == "cache":
-            stays, goes = self.estimate(home), self.estimate(decision.candidates[0])
-            if stays.nano_usd is None or goes.nano_usd is None or goes.nano_usd < stays.nano_usd:
-                return replace(decision, why=(*decision.why, f"left {home}: {_compared(stays, goes)}"))
-            line = f"stays at {home}: {_compared(stays, goes)}"
-        else:
-            line = f"stays at {home}, where the conversation was"
-        others = tuple(target for target in decision.candidates if target != home)
-        return replace(decision, candidates=(home, *others), why=(line, *decision.why))
+        if self._same(home.target, first):
+            return decision
+        if sticky == "conversation":
+            return decision.led_by(home, f"stays at {home.target}, where the conversation was")
+        stays, goes = self.estimate(home.target), self.estimate(first)
+        compared = _compared(stays, goes)
+        if stays.nano_usd is None or goes.nano_usd is None or goes.nano_usd < stays.nano_usd:
+            self._take(in_turn)
+            return replace(decision, why=(*decision.why, f"left {home.target}: {compared}"))
+        return decision.led_by(home, f"stays at {home.target}: {compared}")
+
+    def _last(self, decision: RouteDecision) -> Candidate | None:
+        """The candidate that answered the conversation last; behind the rule's own only where all rules stick. A first
+        request has no conversation yet, whoever began one with the same words."""
+        last = self._tenant.target_of(getattr(self._facts, "conversation", None))
+        if last is None or decision.rule.kind in ("explicit", "script"):
+            return None
+        own = (Candidate(target, decision.rule) for target in decision.candidates)
+        behind = decision.later() if decision.rule.sticky is None else ()
+        return next((candidate for candidate in chain(own, behind) if self._same(candidate.target, last)), None)
+
+    def _take(self, in_turn: Collection[str]) -> None:
+        """Round-robin goes on: the next request gets the next."""
+        if self._takes_turns:
+            if len(self._turns) > MAX_TURNS:
+                self._turns.clear()
+            for name in in_turn:
+                self._turns[name] = self._turns.get(name, 0) + 1
 
     def _home(self, choices: Sequence[Choice]) -> str | None:
+        """The key of the choice that has the conversation in its prompt cache. Raises CountNeeded."""
         last = self._tenant.target_of(self.conversation)
-        if last is None:
-            return None
-        held = self._tenant.health.caches.of(
-            self.conversation or "", (last.provider, last.model or ""), 2**31, self._tenant.health.now
-        )
-        return next((choice.key for choice in choices if held and self._same(choice.target, last)), None)
+        home = next((choice for choice in choices if last is not None and self._same(choice.target, last)), None)
+        return home.key if home is not None and self._cached(home.target) else None
 
-    def _cached(self, target: Target, tokens: int) -> int:
+    def _cached(self, target: Target) -> int:
+        """How many of the request's tokens a target probably has in its prompt cache. Raises CountNeeded."""
         health, conversation = self._tenant.health, self.conversation
         if conversation is None:
             return 0
-        return health.caches.of(conversation, (target.provider, target.model or ""), tokens, health.now)
+        return health.caches.of(conversation, (target.provider, target.model or ""), self._tokens(target), health.now)
+
+    def _tokens(self, target: Target) -> int:
+        """The request's tokens as a target counts them. Raises CountNeeded."""
+        family = family_of(self._tenant.profile.providers[target.provider].family, target.model or "")
+        return int(self._facts.tokens() * family.factor)
 
     @staticmethod
     def _same(one: Target, other: Target) -> bool:

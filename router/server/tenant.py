@@ -62,7 +62,7 @@ class Tenant:
         self.budget: BudgetMeter | None = None
         self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
         self._conversations: OrderedDict[str, Target] = OrderedDict()
-        self._turns: dict[str, int] = {}  # of round-robin, by the rule's hash
+        self._turns: dict[str, int] = {}  # of round-robin, by the hashes of those who take turns
         self._responses: OrderedDict[str, Target] = OrderedDict()
         self._credentials = credentials
         self._may_run_commands = may_run_commands
@@ -144,9 +144,11 @@ class Tenant:
         )
         return facts
 
-    def ordering(self, facts: Facts, *, chance: Callable[[], float] = random.random) -> Ordering:
+    def ordering(
+        self, facts: Facts, *, chance: Callable[[], float] = random.random, takes_turns: bool = True
+    ) -> Ordering:
         """How strategies order the candidates of one request."""
-        return Ordering(self, facts, chance=chance, turns=self._turns)
+        return Ordering(self, facts, chance=chance, turns=self._turns, takes_turns=takes_turns)
 
     def target_of(self, conversation: str | None) -> Target | None:
         """Where the conversation's previous request went."""
