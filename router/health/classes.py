@@ -127,7 +127,7 @@ _RAMPED: Final = _any_of(
     r"usage increase rate|acceleration limit|scale up your",  # Anthropic
 )
 _RATED: Final = _any_of(r"rate[_ -]?limit|too many requests|resource_exhausted|\b429\b")
-_BUSY: Final = _any_of(r"overloaded|service_?unavailable|\bunavailable\b|at capacity")
+_BUSY: Final = _any_of(r"overload|service_?unavailable|\bunavailable\b|at capacity")
 
 
 class _Words(NamedTuple):

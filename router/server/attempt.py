@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from router.errors import UpstreamError
@@ -62,6 +62,7 @@ class Answer:
     facts: ReplyFacts | None = None
     payload: bytes = b""
     soft: bool = False  # it is no answer, but nobody else could be asked
+    error_class: str = classes.SOFT  # if it is none
 
 
 class ErrorReply(UpstreamError):
@@ -86,8 +87,8 @@ class ErrorReply(UpstreamError):
 class SoftFailure(UpstreamError):
     """A success that is no answer. It is passed on all the same where nobody else can be asked."""
 
-    def __init__(self, message: str, answer: Answer) -> None:
-        super().__init__(message, error_class=classes.SOFT, maybe_billed=True)
+    def __init__(self, message: str, answer: Answer, *, wait_s: float | None = None) -> None:
+        super().__init__(message, error_class=answer.error_class, wait_s=wait_s)
         self.answer = answer
 
 
@@ -176,6 +177,10 @@ class Attempt:
             )
             try:
                 await relay.open()
+            except UpstreamError as error:
+                if not relay.failed:
+                    raise
+                raise self._told_inside(reply, relay.facts, classes.BROKEN_START) from error
             finally:
                 account.reply = relay.facts
             account.mark_first_byte()
@@ -183,9 +188,12 @@ class Attempt:
             return Answer(way, reply, relay)
         payload = await reply.read(REPLY_CAP)
         account.mark_first_byte()
-        facts, payload = way.whole(payload, reply)
+        facts, told = way.whole(payload, reply)
         account.reply = facts
-        return Answer(way, reply, None, facts, payload)
+        answer = None if told is None else Answer(way, reply, None, facts, told)
+        if answer is None or (facts.error is not None and exchange.kind == "generate"):
+            raise self._told_inside(reply, facts, classes.SOFT, answer)
+        return answer
 
     async def _send(self, view: RequestView, role: Role) -> UpstreamReply:
         """Record the call, make it, and wait for the head of its reply."""
@@ -221,6 +229,24 @@ class Attempt:
             message = f"the router's key was refused (status {reply.status})"
         return ErrorReply(message, error_class=error_class, wait_s=wait_s, reply=reply, payload=payload, way=self.way)
 
+    def _told_inside(
+        self, reply: UpstreamReply, facts: ReplyFacts, otherwise: str, answer: Answer | None = None
+    ) -> UpstreamError:
+        """An error in a reply whose status said success: of the class that its words tell, or ``otherwise``."""
+        message = facts.error or "an error without a message"
+        words = classes.error_text((facts.error_raw or message).encode())
+        wait_s = asked_wait_s(reply.headers, now_utc=time.time(), message=words)
+        error_class = classes.classify_inside(
+            words, otherwise=otherwise, retry_after_s=wait_s, passed_through=self.authorised.passed_through
+        )
+        if error_class == otherwise:
+            wait_s = None  # nothing was said of a limit
+        if error_class == classes.AUTH:
+            return UpstreamError("the router's key was refused", error_class=error_class)
+        if answer is not None:
+            return SoftFailure(message, replace(answer, error_class=error_class), wait_s=wait_s)
+        return UpstreamError(message, error_class=error_class, wait_s=wait_s)
+
 
 _CUT_SHORT: Final = frozenset({"max_tokens", "length", "max_output_tokens", "incomplete", "MAX_TOKENS"})
 
@@ -229,8 +255,8 @@ def no_answer(answer: Answer, facts: RequestFacts | None) -> str | None:
     """Why a success is no answer; ``None`` if it is one."""
     if answer.relay is not None:
         return "the stream ended without any content" if answer.relay.is_empty else None
-    if answer.facts is None or answer.facts.error is not None:
-        return None if answer.facts is None else answer.facts.error
+    if answer.facts is None:
+        return None
     parts = answer.facts.parts
     if parts is None:
         start = answer.payload[:100].lstrip()

@@ -22,6 +22,7 @@ from router.server.attempt import Answer, ErrorReply
 from router.server.relay import StreamRelay
 from router.server.services import DRAINING
 from router.server.ways import EVENTS
+from router.wire.error_words import too_long
 
 if TYPE_CHECKING:
     from router.server.exchange import Exchange
@@ -31,7 +32,19 @@ SIGN_S: Final = 10.0  # without anything to say, after which a stream shows that
 
 # What a client sees when a provider failed. 403 for a refused key of ours: agents stop at once and show the text, while
 # a 401 makes them ask for a new login and a 5xx makes them try for minutes.
-_STATUS_OF_CLASS: Final[dict[str, int]] = {classes.AUTH: 403, classes.TIMEOUT: 504, classes.OVERLOADED: 503}
+_STATUS_OF_CLASS: Final[dict[str, int]] = {
+    classes.AUTH: 403,
+    classes.AUTH_CLIENT: 401,
+    classes.BAD_REQUEST: 400,
+    classes.CONTEXT_LENGTH: 400,
+    classes.CONTENT_FILTER: 400,
+    classes.NOT_FOUND: 404,
+    classes.RATE: 429,
+    classes.RAMP_UP: 429,
+    classes.QUOTA: 429,
+    classes.OVERLOADED: 503,
+    classes.TIMEOUT: 504,
+}
 _BAD_GATEWAY: Final = 502
 
 
@@ -60,7 +73,7 @@ class Outgoing:
         if account.reply.error is None:
             account.finish("ok", reply.status, classes.SOFT if answer.soft else None)
         else:
-            account.finish("upstream-error", reply.status, classes.SOFT)
+            account.finish("upstream-error", reply.status, answer.error_class)
         exchange.served(ok=account.reply.error is None)
         await account.settle()
         headers = self.headers(way.reply_headers(reply, stream=False))
@@ -116,9 +129,8 @@ class Outgoing:
         if isinstance(error, ErrorReply) and error.error_class != classes.AUTH:
             return await self._relay_error(error)
         exchange, account = self._exchange, self._exchange.account
-        overloaded = error.error_class == classes.BROKEN_START and "overload" in str(error).lower()
-        status = _STATUS_OF_CLASS.get(classes.OVERLOADED if overloaded else error.error_class, _BAD_GATEWAY)
-        account.finish("upstream-error", status, error.error_class)
+        status, cooldown = _STATUS_OF_CLASS.get(error.error_class, _BAD_GATEWAY), POLICIES[error.error_class].cooldown
+        account.finish(_outcome(status, error.error_class), status, error.error_class)
         await account.settle()
         return replies.error_reply(
             status,
@@ -126,7 +138,8 @@ class Outgoing:
             exchange.api,
             request_id=exchange.id,
             headers=self.headers(),
-            should_retry=False,
+            retry_after_s=cooldown.lasts_s(error.wait_s) if status == 429 and cooldown is not None else None,
+            should_retry=status == 429,
         )
 
     async def refuse(self, error: Refused, outcome: Outcome = "refused") -> web.StreamResponse:
@@ -152,8 +165,7 @@ class Outgoing:
         """An error status of the provider, passed on as it is. Clients needn't repeat what has been tried in vain."""
         exchange, way, reply, error_class = self._exchange, error.way, error.reply, error.error_class
         status, body = way.error(self._discreet(error.payload), reply, error_class, exchange.id)
-        busy = error_class in (classes.RATE, classes.QUOTA, classes.RAMP_UP)
-        exchange.account.finish("client-error" if status < 500 and not busy else "upstream-error", status, error_class)
+        exchange.account.finish(_outcome(status, error_class), status, error_class)
         await exchange.account.settle()
         headers = self.headers(way.reply_headers(reply, stream=False))
         if status >= 500 or status == 408:
@@ -196,6 +208,8 @@ class Outgoing:
         rule = exchange.decision.rule.label if exchange.decision else "(none)"
         target = exchange.attempt.chosen.target if exchange.attempt else "(none)"
         happened = self._discreet(str(error).encode()).decode()
+        if error.error_class == classes.CONTEXT_LENGTH:
+            happened = too_long(happened)
         return error.error_class, f"profile {exchange.profile.name}, rule {rule}, target {target}: {happened}"
 
     def _discreet(self, text: bytes) -> bytes:
@@ -273,3 +287,9 @@ class Outgoing:
         out.headers["X-Accel-Buffering"] = "no"
         out.headers.update(self._exchange.services.hosts.cors(self._exchange.request.headers))
         return out
+
+
+def _outcome(status: int, error_class: str) -> Outcome:
+    """Whose fault an error was: the client's, unless it was about our account or the provider."""
+    ours = error_class in (classes.RATE, classes.QUOTA, classes.RAMP_UP, classes.AUTH)
+    return "client-error" if status < 500 and not ours else "upstream-error"

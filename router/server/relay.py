@@ -54,6 +54,10 @@ class StreamRelay:
         return self._tap.ended and not self._tap.committed
 
     @property
+    def _is_whole(self) -> bool:
+        return self._tap.ended and not self._tap.failed
+
+    @property
     def at_end(self) -> bool:
         """Whether the provider has ended its reply as it should, whatever was in it."""
         return self._at_end
@@ -121,7 +125,8 @@ class StreamRelay:
     async def run(self, out: web.StreamResponse, settle: Settle) -> None:
         """Pass on what was held and all that follows; ``settle`` is awaited before the end of the answer goes out.
 
-        Raises UpstreamError (broken-stream) when the provider breaks off, or is silent for too long, before that end.
+        Raises UpstreamError (broken-stream) when the provider breaks off, or is silent for too long, before that end,
+        and where it told of an error, even if it then ended the answer like any other.
         """
         tap, reply = self._tap, self._reply
         try:
@@ -147,22 +152,28 @@ class StreamRelay:
                         idle.reschedule(now + self._idle_s)
                         armed = now
                 if tap.ended:
-                    await settle()
+                    if not tap.failed:
+                        await settle()
                     if final:
                         await out.write(final)
                     idle.reschedule(loop.time() + min(TAIL_S, self._idle_s))
-                    while not self._at_end and (chunk := await reply.chunk()):
-                        await out.write(b"".join(tap.feed(chunk)))
+                    while not self._at_end:
+                        if chunk := await reply.chunk():
+                            await out.write(b"".join(tap.feed(chunk)))
+                        else:
+                            self._at_end = True
         except TimeoutError as error:
-            if tap.ended:
+            if self._is_whole:
                 return
             raise UpstreamError(f"nothing moved for {self._idle_s:g} s", error_class=classes.BROKEN_STREAM) from error
         except UpstreamError:
-            if tap.ended:  # the answer was whole; how its connection ended is nobody's business
+            if self._is_whole:  # how its connection ended is nobody's business
                 return
             raise
-        if not tap.ended:  # what is held of an unfinished event stays here: the error is told instead
-            raise UpstreamError("the stream ended before the answer did", error_class=classes.BROKEN_STREAM)
+        if not self._is_whole:  # what is held of an unfinished event stays here: the error is told instead
+            raise UpstreamError(
+                tap.facts.error or "the stream ended before the answer did", error_class=classes.BROKEN_STREAM
+            )
 
     async def _write(self, out: web.StreamResponse, data: bytes) -> None:
         self.client_stalled = True  # unless this comes back

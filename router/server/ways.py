@@ -90,8 +90,9 @@ class Way(ABC):
         """What stands between a streamed reply and the client."""
 
     @abstractmethod
-    def whole(self, payload: bytes, reply: UpstreamReply) -> tuple[ReplyFacts, bytes]:
-        """A whole reply: what it says, and its bytes for the client. Raises UpstreamError where it can't be told."""
+    def whole(self, payload: bytes, reply: UpstreamReply) -> tuple[ReplyFacts, bytes | None]:
+        """A whole reply: what it says, and its bytes for the client; ``None`` for an error that has no place in an
+        answer of the client's format. Raises UpstreamError for what can't be read."""
 
     @abstractmethod
     def error(self, payload: bytes, reply: UpstreamReply, error_class: str, request_id: str) -> tuple[int, bytes]:
@@ -222,7 +223,7 @@ class Translated(Way):
         self._readable(reply)
         return self._translation.stream(self.asked, media_type=reply.media_type)
 
-    def whole(self, payload: bytes, reply: UpstreamReply) -> tuple[ReplyFacts, bytes]:
+    def whole(self, payload: bytes, reply: UpstreamReply) -> tuple[ReplyFacts, bytes | None]:
         self._readable(reply)
         if reply.media_type == EVENTS:  # nobody asked for a stream
             tap = self.codec.tap(media_type=EVENTS)
@@ -233,7 +234,7 @@ class Translated(Way):
             facts = self.codec.read_reply(payload)
         told = self._translation.whole(payload, self.asked, media_type=reply.media_type)
         if isinstance(told, StreamFailed):
-            raise UpstreamError(facts.error or told.message, error_class=classes.SOFT, maybe_billed=True)
+            return replace(facts, error=facts.error or told.message), None
         return facts, told
 
     def error(self, payload: bytes, reply: UpstreamReply, error_class: str, request_id: str) -> tuple[int, bytes]:

@@ -222,10 +222,10 @@ async def test_a_stream_that_breaks_off_is_passed_on_and_never_made_whole(case: 
 @pytest.mark.parametrize("case", ids(case for case in CASES if case.id in NO_STREAM))
 async def test_an_error_before_any_content_is_an_ordinary_error(case: Case, world: World) -> None:
     status, content_type, body, request_id = await fetch(world, case, recorded(case, [case.reply]))
-    assert (status, content_type) == (502, "application/json")
+    assert (status, content_type) == (429, "application/json")
     assert "You exceeded your current quota" in json.loads(body)["error"]["message"]
     [row] = await world.router.rows("requests", f"id = '{request_id}'")
-    assert (row["outcome"], row["error_class"]) == ("upstream-error", "broken-start")
+    assert (row["outcome"], row["error_class"]) == ("upstream-error", "quota")
 
 
 async def check_row(world: World, case: Case, request_id: str) -> None:

@@ -236,7 +236,7 @@ async def test_an_error_event_before_content_is_an_ordinary_error(
         await asyncio.to_thread(call, f"{world.router.url}/{profile}", stream=True)
     assert caught.value.status_code == 503
     row = await world.last_row()
-    assert (row["outcome"], row["error_class"]) == ("upstream-error", "broken-start")
+    assert (row["outcome"], row["error_class"]) == ("upstream-error", "overloaded")
 
 
 async def test_a_wrong_body_is_refused_in_the_clients_format_and_leaves_a_row_only_if_it_was_json(world: World) -> None:

@@ -200,7 +200,7 @@ async def test_an_error_before_any_content_is_an_http_error(client: str, target:
         reply = await ask(world, client, target)
     assert reply.status == 503
     assert "overload" in BY_NAME[client].error_of(reply.body).lower()
-    assert after.told == ("upstream-error", "broken-start")
+    assert after.told == ("upstream-error", "overloaded")
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -209,7 +209,7 @@ async def test_an_error_dressed_as_a_success_is_an_error(
     client: str, target: str, streamed: bool, world: World
 ) -> None:
     provider = world.providers[target]
-    provider.answer = lambda request: whole(provider.api.failure(400, "that went wrong"), status=200)
+    provider.answer = lambda request: whole(provider.api.failure(500, "that went wrong"), status=200)
     async with aftermath(world.router, provider) as after:
         reply = await ask(world, client, target, streamed=streamed)
     assert reply.status == 502

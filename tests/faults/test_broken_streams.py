@@ -219,22 +219,43 @@ async def test_a_200_whose_first_event_is_an_error_becomes_an_error_status(
     assert reply.headers["content-type"].startswith("application/json")
     assert reply.headers["x-router-provider"] == "fake"
     assert "profile work" in form.error_of(reply.body)
-    assert after.told == ("upstream-error", "broken-start")
+    assert after.told == ("upstream-error", "overloaded" if status == 503 else "broken-start")
     assert after.row["status"] == status
 
 
-@pytest.mark.parametrize("form", [MESSAGES, CHAT, RESPONSES], ids=lambda form: form.name)
-async def test_an_error_in_the_middle_is_passed_on_once(form: Format, arena: Any) -> None:
-    error = {
-        "anthropic-messages": b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"mid"}}\n\n',
-        "openai-chat": b'data: {"error":{"message":"mid"}}\n\n',
-        "openai-responses": b'event: error\ndata: {"type":"error","code":"server_error","message":"mid"}\n\n',
-    }[form.name]
-    events = form.events()[:4]
+MESSAGES_ERROR = b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"mid"}}\n\n'
+CHAT_ERROR = b'data: {"error":{"message":"mid"}}\n\n'
+RESPONSES_ERROR = b'event: error\ndata: {"type":"error","code":"server_error","message":"mid"}\n\n'
+RESPONSE_FAILED = (
+    b'event: response.failed\ndata: {"type":"response.failed","response":{"id":"resp_1","status":"failed",'
+    b'"error":{"code":"server_error","message":"mid"},"output":[]}}\n\n'
+)
+MID_ERRORS = [
+    pytest.param(MESSAGES, MESSAGES_ERROR, id="Messages"),
+    pytest.param(MESSAGES, MESSAGES_ERROR + MESSAGES.events()[-1], id="Messages, then its end"),
+    pytest.param(CHAT, CHAT_ERROR, id="Chat"),
+    pytest.param(CHAT, CHAT_ERROR + b"data: [DONE]\n\n", id="Chat, then its end"),
+    pytest.param(
+        CHAT,
+        b'data: {"error":{"code":"server_error","message":"mid"},'
+        b'"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}\n\ndata: [DONE]\n\n',
+        id="Chat, a choice that is finished by it",
+    ),
+    pytest.param(RESPONSES, RESPONSES_ERROR, id="Responses"),
+    pytest.param(RESPONSES, RESPONSE_FAILED, id="Responses, as its end"),
+    pytest.param(RESPONSES, RESPONSES_ERROR + RESPONSE_FAILED, id="Responses, both"),
+    pytest.param(GEMINI, b'data: {"error":{"code":500,"message":"mid","status":"INTERNAL"}}\r\n\r\n', id="Gemini"),
+]
+
+
+@pytest.mark.parametrize(("form", "error"), MID_ERRORS)
+async def test_an_error_in_the_middle_is_passed_on_once(form: Format, error: bytes, arena: Any) -> None:
+    events = form.events()[: 2 if form is GEMINI else 4]
     arena.provider.answer = lambda received: stream(*events, error)
     async with aftermath(arena.router, arena.provider) as after:
         reply = await streamed(arena, form)
     assert reply.body == b"".join(events) + error
+    assert reply.whole
     assert after.told == ("partial", "broken-stream")
 
 
