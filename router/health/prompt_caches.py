@@ -35,9 +35,12 @@ class PromptCaches:
                 del self._held[next(iter(self._held))]
             self._held[key] = tokens, now + lifetime_s
 
-    def of(self, conversation: str, target: tuple[str, str], input_tokens: int, now: float) -> int:
-        """How many of a request's tokens the target probably has, never more than the request's."""
+    def of(self, conversation: str, target: tuple[str, str], input_tokens: int | None, now: float) -> int:
+        """How many of a request's tokens the target probably has, never more than the request's; all that it has of
+        the conversation, where those aren't known."""
         tokens, until = self._held.get((conversation, *target), (0, 0.0))
-        if now >= until or input_tokens < tokens * _REWRITTEN:
+        if now >= until:
             return 0
-        return min(tokens, input_tokens)
+        if input_tokens is None:
+            return tokens
+        return 0 if input_tokens < tokens * _REWRITTEN else min(tokens, input_tokens)

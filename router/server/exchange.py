@@ -98,6 +98,7 @@ class Exchange:
         self._task = asyncio.current_task()
         self._annotated = False
         self._conversation: str | None = None
+        self._input: int | None = None  # estimated tokens
         self._served: Target | None = None
 
     # --- the walk -------------------------------------------------------------------------------------------------
@@ -278,18 +279,29 @@ class Exchange:
 
     def described(self, found: Annotate) -> None:
         """The facts are known: they go to the books, and the conversation's next request may ask where this went."""
-        self.account.annotate(found)
-        self._conversation = found.conversation
+        self._conversation, self._input = found.conversation, found.estimated_input
         self.remember()
-        if self.account.settled:
+        account = self.account
+        account.annotate(replace(found, cache_lost=account.cache_lost, cache_lost_nano_usd=account.cache_lost_nano_usd))
+        if account.settled:
             self.note_cache()
 
     def remember(self) -> None:
-        """Note where the conversation went, once it is known both which one it is and who answered. A draft doesn't
-        move it: its home is the verifier's."""
-        drafted = self.account.attempt is not None and self.account.attempt.role == "draft"
-        if self._conversation is not None and self._served is not None and not drafted:
-            self.tenant.remember(self._conversation, self._served)
+        """Note where the conversation went, once it is known both which one it is and who answered, and what it left
+        behind elsewhere. A draft doesn't move it: its home is the verifier's."""
+        conversation, served, attempt = self._conversation, self._served, self.account.attempt
+        if conversation is None or served is None or (attempt is not None and attempt.role == "draft"):
+            return
+        left = self.tenant.target_of(conversation)
+        if (
+            left is not None
+            and (left.provider, left.model) != (served.provider, served.model)
+            and self.kind == "generate"
+        ):
+            self.account.cache_lost, self.account.cache_lost_nano_usd = self.tenant.cache_at(
+                conversation, left, self._input
+            )
+        self.tenant.remember(conversation, served)
 
     def note_cache(self) -> None:
         """Note what the answering target now has of the conversation in its prompt cache. Providers that cache by

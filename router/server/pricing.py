@@ -10,6 +10,7 @@ from router.money.prices import PriceTable
 from router.money.rates import Rates
 from router.profile.profile import Profile
 from router.providers.provider import Billing, Provider
+from router.wire.usage import Usage
 
 # How a login to a subscription begins, as its agent sends it; API keys of the same vendor look different.
 _SUBSCRIPTION_LOGIN = "bearer sk-ant-oat"
@@ -26,6 +27,17 @@ def rates_for(profile: Profile, provider: Provider, prices: PriceTable, model: s
     if own is not None:
         return own
     return prices.rates(provider.price_provider, model) if provider.price_provider else None
+
+
+def cache_discount(profile: Profile, provider: Provider, prices: PriceTable, model: str, tokens: int) -> int | None:
+    """What so many input tokens cost less where they are read from a prompt cache, in nano-dollars; None where that
+    isn't known."""
+    if provider.billing != "metered":
+        return 0
+    rates, day = rates_for(profile, provider, prices, model), datetime.now(UTC)
+    fresh = cost_nano_usd(Usage(input=tokens, output=0), rates, day=day).nano_usd
+    cached = cost_nano_usd(Usage(input=0, cache_read=tokens, output=0), rates, day=day).nano_usd
+    return None if fresh is None or cached is None else fresh - cached
 
 
 def price_attempt(

@@ -35,6 +35,7 @@ from router.server.admission import ClientKey, hash_key
 from router.server.draft_watch import Losing
 from router.server.listeners import Listener
 from router.server.ordering import Ordering
+from router.server.pricing import cache_discount
 from router.server.script import Script
 from router.server.target_health import TargetHealth
 from router.wire.opaque import INVENTED
@@ -219,6 +220,16 @@ class Tenant:
     def remember(self, conversation: str, target: Target) -> None:
         """Where this conversation went last."""
         _keep(self._conversations, conversation, target)
+
+    def cache_at(self, conversation: str, target: Target, tokens: int | None) -> tuple[int | None, int | None]:
+        """How many of a request's tokens a target has in its prompt cache, and what reading them there would save in
+        nano-dollars. ``None`` for none, and for an unknown price."""
+        provider = self.profile.providers.get(target.provider)
+        model = target.model or ""
+        held = self.health.caches.of(conversation, (target.provider, model), tokens, self.health.now)
+        if not held or provider is None:
+            return None, None
+        return held, cache_discount(self.profile, provider, self.prices, model, held)
 
     def provider_of(self, conversation: str | None) -> str | None:
         """The provider of the conversation's previous request."""

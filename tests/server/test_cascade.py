@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from router.routing.rules import Target
 from router.server import outgoing
 from router.wire.formats import CODECS
 from router.wire.request import Api
@@ -370,3 +371,18 @@ async def test_counting_tokens_drafts_nothing(tmp_path: Path) -> None:
         [row] = await found.router.rows()
         assert (row["kind"], row["attempts"]) == ("count", len(await found.router.rows("attempts")))
         assert "draft" not in {call["role"] for call in await found.router.rows("attempts")}
+
+
+async def test_a_conversation_that_was_drafted_stays_at_home(tmp_path: Path) -> None:
+    async with world(tmp_path / "home", saying(GOOD)) as found:
+        for draft in (GOOD, BAD, GOOD):
+            found.cheap.answer = saying(draft)
+            async with found.router.post("/work/v1/messages", data=_body(), headers={"x-session-id": "s"}) as reply:
+                assert reply.status == 200
+        await found.router.flush()
+        [tenant] = found.router.app.tenants
+        assert {tenant.target_of(row["conversation"]) for row in await found.router.rows()} == {Target("dear", "large")}
+
+
+def _body() -> bytes:
+    return question(MESSAGES, stream=False).partition(b"\r\n\r\n")[2]
