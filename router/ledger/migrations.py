@@ -193,8 +193,6 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE attempts ADD COLUMN verdict TEXT;             -- of a draft: accepted | rejected; NULL = not judged
     ALTER TABLE attempts ADD COLUMN score REAL;               -- of a judged draft: 0 to 1
     ALTER TABLE attempts ADD COLUMN saving_nano_usd INTEGER;  -- of a draft; may be negative
-    DROP INDEX attempts_draft;
-    CREATE INDEX attempts_draft ON attempts (request_id, verdict, cost_nano_usd, saving_nano_usd) WHERE role = 'draft';
 
     ALTER TABLE requests ADD COLUMN cache_lost INTEGER;       -- tokens in the prompt cache of the target that was left
     ALTER TABLE requests ADD COLUMN cache_lost_nano_usd INTEGER;
@@ -223,5 +221,9 @@ MIGRATIONS: tuple[str, ...] = (
     WHERE rollup_day.profile = hours.profile AND rollup_day.day = hours.day AND rollup_day.rule_hash = hours.rule_hash
         AND rollup_day.rule = hours.rule AND rollup_day.kind = hours.kind AND rollup_day.provider = hours.provider
         AND rollup_day.model = hours.model AND rollup_day.client = hours.client AND rollup_day.key = hours.key;
+    """,
+    """
+    ALTER TABLE rollup ADD COLUMN drafted INTEGER NOT NULL DEFAULT 0;      -- requests that a draft was asked for
+    ALTER TABLE rollup_day ADD COLUMN drafted INTEGER NOT NULL DEFAULT 0;
     """,
 )

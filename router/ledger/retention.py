@@ -1,7 +1,7 @@
 """Forgetting old requests: rows and their calls are deleted after a profile's time, in slices; sums are kept for ever.
 
 Reports by rule, model, provider, client, key and day read the sums, so they stay whole. What only the rows know (tags,
-conversations, durations, facts) goes with them.
+conversations, durations, drafts, facts) goes with them.
 """
 
 from __future__ import annotations

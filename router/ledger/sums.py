@@ -42,7 +42,8 @@ class Sums:
     """Sums over requests. Unknown amounts are not in them: ``no_usage`` and ``unpriced`` say how many are left out.
 
     ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
-    ``fallbacks`` are requests of which a call went to a next candidate, ``attempts`` all calls.
+    ``fallbacks`` are requests of which a call went to a next candidate, ``drafted`` those that a draft was asked for,
+    ``attempts`` all calls.
     """
 
     requests: int = 0
@@ -58,6 +59,7 @@ class Sums:
     errors: int = 0
     fallbacks: int = 0
     attempts: int = 0
+    drafted: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
@@ -87,6 +89,7 @@ _OF_REQUESTS = ", ".join(
         "r.outcome NOT IN ('ok', 'client-gone')",
         "r.attempts > 1 AND EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'fallback')",
         "r.attempts",
+        "EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'draft')",
     )
 )
 

@@ -128,6 +128,7 @@ ROLLUP_SUMS = (
     "errors",
     "fallbacks",
     "attempts",
+    "drafted",
 )
 
 
@@ -237,6 +238,7 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
     s = record.settlement
     u = s.usage or Usage()
     called = s.attempts > 0
+    roles = {attempt.role for attempt in record.attempts}
     return (
         1,
         u.input or 0,
@@ -249,8 +251,9 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
         s.list_nano_usd or 0,
         int(called and s.cost_nano_usd is None),
         int(s.outcome not in ("ok", "client-gone")),
-        int(any(attempt.role == "fallback" for attempt in record.attempts)),
+        int("fallback" in roles),
         s.attempts,
+        int("draft" in roles),
     )
 
 

@@ -88,17 +88,17 @@ async def stats(
 
 def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
     scope = Scope(profile.name, zone=profile.timezone, rules=current_rules(profile.routes))
-    by_rule = reader.usage([scope], detail=True)
+    by_rule = reader.usage([scope])
     by_model = reader.usage([scope], by=("provider", "model"))
-    total, drafts = by_rule.total.sums, by_rule.total.drafts.drafts
+    total = by_rule.total.sums
     priced = total.requests - total.unpriced
     return {
         "total_queries": total.requests,
         "total_cost": total.cost_nano_usd / 1e9,
         "unpriced_queries": total.unpriced,
         "avg_cost_per_query": total.cost_nano_usd / 1e9 / priced if priced else 0.0,
-        "cascade_used_count": drafts,
-        "cascade_usage_pct": 100 * drafts / total.requests if total.requests else 0.0,
+        "cascade_used_count": total.drafted,
+        "cascade_usage_pct": 100 * total.drafted / total.requests if total.requests else 0.0,
         "models_used": {"/".join(key for key in row.keys if key): row.sums.requests for row in by_model.rows},
         "rules": [
             {

@@ -17,7 +17,7 @@ from router.ledger import history
 from router.ledger.entry import AttemptRecord, Intent, Settlement
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS
-from router.ledger.reports import DIMENSIONS, CurrentRule, Dimension, Reader, Scope, Sums
+from router.ledger.reports import DIMENSIONS, CacheLoss, CurrentRule, Dimension, DraftSums, Reader, Scope, Sums
 from router.ledger.writing import Begin, Record, Settle, rollup_amounts, write_records
 from router.wire.usage import Usage
 
@@ -255,35 +255,27 @@ def test_rows_of_other_dimensions_begin_with_the_dearest(path: Path, write: Writ
     assert [row.keys for row in report.rows] == [("dear",), ("cheap",), ("free",)]
 
 
-def test_detail_has_percentiles_and_the_waste_of_rejected_drafts(path: Path, write: Write) -> None:
-    records = [record for duration in range(1, 101) for record in request(duration_ms=float(duration))]
-    write(records)
-    cascade = request(duration_ms=None)
-    begin, settle = cascade
-    assert isinstance(begin, Begin)
-    assert isinstance(settle, Settle)
-    write(
-        [
-            begin,
-            Settle(
-                settle.settlement,
-                (
-                    AttemptRecord(begin.intent.id, 1, "draft", "a", "x", None, NOW, cost_nano_usd=30),
-                    AttemptRecord(begin.intent.id, 2, "verifier", "a", "y", None, NOW, cost_nano_usd=70),
-                ),
-            ),
-        ]
-    )
-    accepted = request(duration_ms=None)
-    assert isinstance(accepted[0], Begin)
-    assert isinstance(accepted[1], Settle)
-    draft = AttemptRecord(accepted[0].intent.id, 1, "draft", "a", "x", None, NOW, cost_nano_usd=40)
-    write([accepted[0], Settle(accepted[1].settlement, (draft,))])
-    for by in (("rule",), ("day",), ("tag",)):
+def test_detail_has_percentiles_drafts_and_lost_caches_in_any_dimension(path: Path, write: Write) -> None:
+    write([record for duration in range(1, 101) for record in request(duration_ms=float(duration), tags="ci nightly")])
+    for verdict, cost, saving in (("rejected", 30, -30), ("accepted", 40, 25), (None, None, None)):
+        begin, settle = request(duration_ms=None, tags="ci nightly")
+        assert isinstance(begin, Begin)
+        assert isinstance(settle, Settle)
+        draft = AttemptRecord(
+            begin.intent.id, 1, "draft", "a", "x", None, NOW, cost_nano_usd=cost, verdict=verdict,
+            saving_nano_usd=saving,
+        )  # type: ignore[arg-type]  # fmt: skip
+        verifier = AttemptRecord(begin.intent.id, 2, "verifier", "a", "y", None, NOW, cost_nano_usd=70)
+        settle.settlement.cache_lost = 1000
+        settle.settlement.cache_lost_nano_usd = saving and 9
+        write([begin, Settle(settle.settlement, (draft,) if verdict == "accepted" else (draft, verifier))])
+    for by in (("rule",), ("day",), ("tag",), ("key", "tag")):
         report = Reader(path).usage([Scope("work")], by, detail=True)  # type: ignore[arg-type]
-        for row in (report.rows[0], report.total):
+        assert len(report.rows) == (2 if "tag" in by else 1)
+        for row in (*report.rows, report.total):
             assert row.latency == (50.0, 95.0, 100)
-            assert row.drafts == (2, 1, 30)
+            assert row.drafts == DraftSums(3, 2, waste_nano_usd=30, saving_nano_usd=-5, unknown=1, waste_unknown=1)
+            assert row.cache_loss == CacheLoss(3, 3000, cost_nano_usd=18, unknown=1)
 
 
 def test_spent_sums_one_profile_since_a_moment(path: Path, write: Write) -> None:

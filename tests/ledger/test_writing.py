@@ -93,19 +93,19 @@ def test_what_a_prompt_cache_lost_may_be_found_out_with_the_facts(
     assert connection.execute("SELECT cache_lost, cache_lost_nano_usd FROM requests").fetchone() == (900, 27)
 
 
-def test_the_sums_count_calls_and_requests_that_went_to_a_next_candidate(connection: sqlite3.Connection) -> None:
+def test_the_sums_count_calls_and_requests_with_a_fallback_or_a_draft(connection: sqlite3.Connection) -> None:
     for number, roles in enumerate([("primary",), ("primary", "retry"), ("draft", "verifier", "fallback")], 1):
         one = made(number, attempts=len(roles))
         (call,) = one.settle.attempts
         calls = tuple(replace(call, number=place, role=role) for place, role in enumerate(roles, 1))  # type: ignore[arg-type]
         write_records(connection, [one.begin, replace(one.settle, attempts=calls)])
     for table in ("rollup", "rollup_day"):
-        row = connection.execute(f"SELECT requests, attempts, fallbacks FROM {table}").fetchone()
-        assert row == (3, 6, 1)
+        row = connection.execute(f"SELECT requests, attempts, fallbacks, drafted FROM {table}").fetchone()
+        assert row == (3, 6, 1, 1)
 
 
 def test_an_older_ledger_gets_the_calls_of_its_hours(path: Path) -> None:
-    """Sums of whom all requests are kept get their calls; the others one each, and another one for a fallback."""
+    """Sums whose requests are all kept get their calls; the others one each, and another one for a fallback."""
     usual = "'r', 'h', 'generate', ?, 'm', 'sdk', ''"
     zeros = ", ".join("0" * 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -123,7 +123,8 @@ def test_an_older_ledger_gets_the_calls_of_its_hours(path: Path) -> None:
                 "'work', 'r', 'h', 'f', 'sdk', 'openai-chat', 'm', 'a', 'm', 0, '', ?)",
                 (request_id, attempts),
             )
-        connection.executescript(MIGRATIONS[4])
+        for migration in MIGRATIONS[4:]:
+            connection.executescript(migration)
         for table in ("rollup", "rollup_day"):
             found = connection.execute(f"SELECT provider, attempts FROM {table} ORDER BY 1").fetchall()
             assert found == [("", 0), ("a", 4), ("deleted", 7)]

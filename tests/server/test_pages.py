@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from router import __version__
+from router.ledger.entry import Role, Verdict
+from router.ledger.writing import Begin
 from tests.support.answers import CACHED, INPUT, OUTPUT, answer
 from tests.support.asking import FORMATS, MESSAGES
 from tests.support.provider import FakeProvider
 from tests.support.raw import RawReply, ask, request
+from tests.support.records import made
 from tests.support.serving import Running, serving, write_profile
 
 RULES = """\
@@ -99,6 +103,27 @@ async def test_one_model(name: str, world: World) -> None:
 @pytest.mark.parametrize("name", ["unknown", "fake:other", "..", "%00", "best/x"])
 async def test_a_model_that_is_not_listed(name: str, world: World) -> None:
     assert (await get(world, f"/work/v1/models/{name}")).status == 404
+
+
+async def test_stats_count_requests_with_a_draft_accepted_or_not(world: World) -> None:
+    outcomes: list[list[tuple[Role, Verdict | None]]] = [
+        [("draft", "accepted")],
+        [("draft", "rejected"), ("verifier", None)],
+        [("draft", None), ("verifier", None), ("fallback", None)],
+        [("primary", None)],
+        [("primary", None), ("retry", None)],
+    ]
+    for number, calls in enumerate(outcomes, 1):
+        one = made(number)
+        (call,) = one.settle.attempts
+        attempts = [
+            replace(call, number=place, role=role, verdict=verdict) for place, (role, verdict) in enumerate(calls, 1)
+        ]
+        for record in (Begin(one.begin.intent), replace(one.settle, attempts=tuple(attempts))):
+            world.router.app.ledger.put(record)
+    await world.router.flush()
+    stats = await read(world, "/work/stats")
+    assert (stats["total_queries"], stats["cascade_used_count"], stats["cascade_usage_pct"]) == (5, 3, 60)
 
 
 async def test_stats_count_what_was_asked_per_rule_and_model(world: World) -> None:
