@@ -221,7 +221,7 @@ SECTIONS = {
     "rule": "### [[rule]]",
     "default": "### [[rule]]",
     "rule.targets": "### [[rule]]",
-    "rule.cascade": "### cascade ○",
+    "rule.cascade": "### cascade",
     "rule.budget": "### [budget] ○",
     "aliases.a": "### [[rule]]",
     "routing.openrouter": "### [routing]",
