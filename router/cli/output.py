@@ -204,9 +204,9 @@ def money(nano_usd: int | None) -> str:
     """``$7.81``; ``<$0.01`` for less than half a cent that isn't nothing; ``?`` for what isn't known."""
     if nano_usd is None:
         return UNKNOWN
-    if 0 < nano_usd < 5_000_000:
-        return "<$0.01"
     sign = "-" if nano_usd < 0 else ""
+    if 0 < abs(nano_usd) < 5_000_000:
+        return f"{sign}<$0.01"
     cents = (abs(nano_usd) + 5_000_000) // 10_000_000
     return f"{sign}${cents // 100}.{cents % 100:02d}"
 
@@ -217,9 +217,9 @@ def small_money(nano_usd: int | None) -> str:
         return UNKNOWN
     if nano_usd == 0 or abs(nano_usd) >= 1_000_000_000:
         return money(nano_usd)
-    digits = f"{nano_usd / 1e9:.9f}"
-    places = next((n for n, digit in enumerate(digits[2:], 1) if digit != "0"), 9)
-    return f"${nano_usd / 1e9:.{max(2, min(9, places + 2))}f}"
+    amount = abs(nano_usd) / 1e9
+    places = next((n for n, digit in enumerate(f"{amount:.9f}"[2:], 1) if digit != "0"), 9)
+    return f"{'-' if nano_usd < 0 else ''}${amount:.{max(2, min(9, places + 2))}f}"
 
 
 def usd(nano_usd: int | None) -> float | None:
@@ -245,6 +245,6 @@ def moment(time_ms: int | None, zone: tzinfo | None = None) -> str | None:
     return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, zone or UTC).isoformat()
 
 
-def plural(number: int, word: str) -> str:
-    """``1 request``, ``2 requests``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def plural(number: int, word: str, many: str | None = None) -> str:
+    """``1 request``, ``2 requests``; ``many`` where that isn't the word and an s."""
+    return f"{number} {word if number == 1 else many or f'{word}s'}"

@@ -19,7 +19,7 @@ from router.ledger.reports import PastAttempt, PastRequest, Reader
 _POLL_S = 0.5
 _SETTLE_MS = 60_000  # a row may be written after others that began later; beyond this nothing is expected any more
 _SHORT_ID = 14
-_TRACED = {"Order": "order: ", "Passed over": "passed over: "}  # how lines of a trace begin
+_TRACED = {"Order": "order: ", "Draft": "draft: ", "Passed over": "passed over: "}  # how lines of a trace begin
 
 _COLUMNS = (
     Column("TIME", text=True, at_least=8),
@@ -174,6 +174,7 @@ def _json(request: PastRequest) -> dict[str, object]:
     found["stream"] = bool(request.stream)
     found["usage_estimated"] = bool(request.usage_estimated)
     found["cost_usd"] = output.usd(request.cost_nano_usd)
+    found["cache_lost_usd"] = output.usd(request.cache_lost_nano_usd)
     found["trace"] = (request.trace or "").splitlines()
     found["facts"] = json.loads(request.facts) if request.facts else None
     return found
@@ -184,6 +185,7 @@ def _attempt_json(attempt: PastAttempt) -> dict[str, object]:
     found["time"] = output.moment(attempt.time_ms)
     found["maybe_billed"] = bool(attempt.maybe_billed)
     found["cost_usd"] = output.usd(attempt.cost_nano_usd)
+    found["saving_usd"] = output.usd(attempt.saving_nano_usd)
     found["usage_raw"] = json.loads(attempt.usage_raw) if attempt.usage_raw else None
     return found
 
@@ -203,19 +205,21 @@ def show(places: Places, request_id: str, as_json: bool) -> None:
     output.show_fields(_fields(request))
     if attempts:
         click.echo()
+        drafted = any(attempt.role == "draft" for attempt in attempts)
         output.show(
             [
                 Column("CALL"),
                 Column("ROLE", text=True),
                 Column("TARGET", text=True),
-                Column("KEY", text=True),
+                Column("KEY", text=True, optional=drafted),
                 Column("FORMAT", text=True, optional=True),
                 Column("STATUS", text=True),
+                *((Column("DRAFT", text=True), Column("SAVED")) if drafted else ()),
                 Column("TOKENS", optional=True),
                 Column("COST"),
-                Column("TOOK"),
+                Column("TOOK", optional=drafted),
             ],
-            [_attempt_cells(attempt) for attempt in attempts],
+            [_attempt_cells(attempt, drafted) for attempt in attempts],
         )
     if request.facts:
         click.echo()
@@ -251,6 +255,9 @@ def _fields(request: PastRequest) -> Iterator[tuple[str, str]]:
         "Cost",
         f"{output.small_money(request.cost_nano_usd)}{value}{source}" if request.attempts else "nothing was called",
     )
+    if request.cache_lost is not None:
+        loss = output.small_money(request.cache_lost_nano_usd)
+        yield "Cache lost", f"{request.cache_lost} tokens at the target it was at before, worth {loss}"
     took = [f"first byte {output.duration(request.first_byte_ms)}"] if request.first_byte_ms is not None else []
     took += [f"in all {output.duration(request.duration_ms)}"] if request.duration_ms is not None else []
     if took:
@@ -273,7 +280,7 @@ def _tokens(request: PastRequest | PastAttempt) -> str:
     return ", ".join(known) + (f" (input estimated at {estimate})" if estimate else "")
 
 
-def _attempt_cells(attempt: PastAttempt) -> list[str]:
+def _attempt_cells(attempt: PastAttempt, drafted: bool) -> list[str]:
     ended = [str(attempt.status)] if attempt.status is not None else []
     ended += [attempt.error_class] if attempt.error_class else []
     ended += ["may be billed"] if attempt.maybe_billed else []
@@ -286,10 +293,19 @@ def _attempt_cells(attempt: PastAttempt) -> list[str]:
         attempt.key_name or "-",
         attempt.api or "-",
         " ".join(ended) or attempt.state,
+        *(_judged(attempt) if drafted else ()),
         f"{_count(sum(known) if known else None)} / {_count(attempt.output)}",
         output.small_money(attempt.cost_nano_usd),
         output.duration(attempt.duration_ms),
     ]
+
+
+def _judged(attempt: PastAttempt) -> tuple[str, str]:
+    """What became of a draft and what it saved; of another call nothing."""
+    if attempt.role != "draft":
+        return "", ""
+    judged = "not judged" if attempt.score is None else f"{attempt.verdict} {attempt.score:.2f}"
+    return judged, output.small_money(attempt.saving_nano_usd)
 
 
 def _facts(facts: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -37,7 +38,7 @@ _NONE = "(none)"
 @click.option("--since", metavar="WHEN", help="From when on: 7d, 24h, 2026-11-01, 2026-11-01T14:30, yesterday.")
 @click.option("--until", metavar="WHEN", help="Until when; a day is included whole.")
 @click.option("--period", type=click.Choice(PERIODS), help="Today, this week or month, or all (the default).")
-@click.option("--detail", is_flag=True, help="Split tokens, and add errors, fallbacks, durations and shares.")
+@click.option("--detail", is_flag=True, help="Split tokens; add calls, errors, durations, drafts, lost caches.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @places_options
@@ -124,11 +125,18 @@ class _Part(NamedTuple):
     when: Callable[[Row], bool] = lambda total: True
 
 
-def _cost(row: Row, total: Row) -> str:
-    sums = row.sums
-    if not sums.unpriced:
-        return money(sums.cost_nano_usd)
-    return f"{money(sums.cost_nano_usd)} + {UNKNOWN}" if sums.cost_nano_usd else UNKNOWN
+class _Table(NamedTuple):
+    """Columns, and which rows have something to show there; without any the table is left out."""
+
+    parts: tuple[_Part, ...]
+    listed: Callable[[Row], bool] = lambda row: True
+
+
+def _money(amount: int, unknown: int) -> str:
+    """A sum of which ``unknown`` amounts are missing."""
+    if not unknown:
+        return money(amount)
+    return f"{money(amount)} + {UNKNOWN}" if amount else UNKNOWN
 
 
 def _tokens(row: Row, total: Row) -> str:
@@ -149,7 +157,7 @@ def _value(sums: Sums) -> int:
 
 
 _REQUESTS = _Part("REQUESTS", lambda row, total: str(row.sums.requests))
-_COST = _Part("COST", _cost)
+_COST = _Part("COST", lambda row, total: _money(row.sums.cost_nano_usd, row.sums.unpriced))
 _TOTALS = (_REQUESTS, _Part("TOKENS", _tokens), _COST)
 _AMOUNTS = (
     _REQUESTS,
@@ -161,13 +169,30 @@ _AMOUNTS = (
     _COST,
 )
 _QUALITY = (
+    _Part("ATTEMPTS", lambda row, total: str(row.sums.attempts)),
     _Part("ERRORS", lambda row, total: str(row.sums.errors)),
     _Part("FALLBACKS", lambda row, total: str(row.sums.fallbacks)),
-    _Part("WASTE", lambda row, total: money(row.drafts.waste_nano_usd), lambda total: total.drafts.drafts > 0),
     _Part("P50", lambda row, total: duration(row.latency.p50_ms) if row.latency else "-"),
     _Part("P95", lambda row, total: duration(row.latency.p95_ms) if row.latency else "-"),
     _Part("SHARE", _share),
     _Part("VALUE", lambda row, total: money(_value(row.sums)), lambda total: _value(total.sums) > 0),
+)
+_DRAFTS = (
+    _Part("DRAFTS", lambda row, total: str(row.drafts.drafts)),
+    _Part("REJECTED", lambda row, total: str(row.drafts.rejected)),
+    _Part("WASTE", lambda row, total: _money(row.drafts.waste_nano_usd, row.drafts.waste_unknown)),
+    _Part("SAVED", lambda row, total: _money(row.drafts.saving_nano_usd, row.drafts.unknown)),
+)
+_CACHES = (
+    _Part("SWITCHES", lambda row, total: str(row.cache_loss.requests)),
+    _Part("CACHE LOST", lambda row, total: count(row.cache_loss.tokens)),
+    _Part("LOSS", lambda row, total: _money(row.cache_loss.cost_nano_usd, row.cache_loss.unknown)),
+)
+_DETAIL = (
+    _Table(_AMOUNTS),
+    _Table(_QUALITY),
+    _Table(_DRAFTS, lambda row: row.drafts.drafts > 0),
+    _Table(_CACHES, lambda row: row.cache_loss.requests > 0),
 )
 
 
@@ -178,15 +203,17 @@ def _show(report: Report, scopes: Sequence[Scope], detail: bool, now_ms: int) ->
         output.note(_period(report, scopes, now_ms))
     keys = [Column(dimension.upper(), text=True) for dimension in report.by]
     total = replace(report.total, keys=("TOTAL", *[""] * (len(keys) - 1)))
-    for number, parts in enumerate([_AMOUNTS, _QUALITY] if detail else [_TOTALS]):
+    tables = [table for table in (_DETAIL if detail else (_Table(_TOTALS),)) if table.listed(total)]
+    for number, table in enumerate(tables):
         if number:
             click.echo()
-        shown = [part for part in parts if part.when(report.total)]
+        shown = [part for part in table.parts if part.when(total)]
         lines = [
-            [*(key or _NONE for key in row.keys), *(part.cell(row, report.total) for part in shown)]
+            [*(key or _NONE for key in row.keys), *(part.cell(row, total) for part in shown)]
             for row in report.rows
+            if table.listed(row)
         ]
-        last = [*total.keys, *(part.cell(report.total, report.total) for part in shown)]
+        last = [*total.keys, *(part.cell(total, total) for part in shown)]
         output.show([*keys, *(Column(part.title) for part in shown)], lines, last)
     _footnotes(report, detail)
 
@@ -206,6 +233,27 @@ def _footnotes(report: Report, detail: bool) -> None:
         click.echo(f"TOKENS leaves out {output.plural(sums.no_usage, 'request')} that came without a token count.")
     if detail and latency is not None and latency.requests < sums.requests - sums.errors:
         click.echo(f"P50 and P95 are of the latest {output.plural(latency.requests, 'answered request')}.")
+    drafts, lost = report.total.drafts, report.total.cache_loss
+    if drafts.unknown:
+        click.echo(f"SAVED leaves out {output.plural(drafts.unknown, 'draft')} of unknown price or usage, shown as ?.")
+    if lost.unknown:
+        click.echo(f"LOSS leaves out {output.plural(lost.unknown, 'switch', 'switches')} of unknown price, shown as ?.")
+    for rule, amount in _losing(report).items():
+        click.echo(f"Drafts of {rule} cost {money(amount)} more than they saved.")
+
+
+def _losing(report: Report) -> dict[str, int]:
+    """The rules whose drafts cost more than they saved, and how much. By tag a request may stand in several rows, so
+    that rows can't be added up."""
+    if "rule" not in report.by or "tag" in report.by:
+        return {}
+    saved: defaultdict[str, int] = defaultdict(int)
+    for row in report.rows:
+        keys = dict(zip(report.by, row.keys, strict=True))
+        saved[keys["rule"] + (f" (profile {keys['profile']})" if "profile" in keys else "")] += (
+            row.drafts.saving_nano_usd
+        )
+    return {rule: -amount for rule, amount in saved.items() if amount < 0}
 
 
 # --- JSON and CSV -------------------------------------------------------------------------------------------------
@@ -232,7 +280,7 @@ def _json(report: Report, scopes: Sequence[Scope], detail: bool) -> dict[str, ob
 def _row_json(report: Report, row: Row, detail: bool) -> dict[str, object]:
     """One row's keys; those of its dimensions first, null where a request has none."""
     sums = row.sums
-    cost = None if sums.unpriced and not sums.cost_nano_usd else sums.cost_nano_usd
+    cost = _known(sums.cost_nano_usd, sums.unpriced)
     found: dict[str, object] = {
         **{name: key or None for name, key in zip(report.by, row.keys, strict=False)},
         "requests": sums.requests,
@@ -250,15 +298,27 @@ def _row_json(report: Report, row: Row, detail: bool) -> dict[str, object]:
         "unpriced": sums.unpriced,
         "errors": sums.errors,
         "fallbacks": sums.fallbacks,
+        "attempts": sums.attempts,
     }
     if detail:
-        total = report.total.sums.cost_nano_usd
+        total, drafts, lost = report.total.sums.cost_nano_usd, row.drafts, row.cache_loss
         found |= {
             "p50_ms": row.latency.p50_ms if row.latency else None,
             "p95_ms": row.latency.p95_ms if row.latency else None,
-            "drafts": row.drafts.drafts,
-            "drafts_rejected": row.drafts.rejected,
-            "draft_waste_usd": output.usd(row.drafts.waste_nano_usd),
+            "drafts": drafts.drafts,
+            "drafts_rejected": drafts.rejected,
+            "draft_waste_usd": output.usd(_known(drafts.waste_nano_usd, drafts.waste_unknown)),
+            "draft_saving_usd": output.usd(_known(drafts.saving_nano_usd, drafts.unknown)),
+            "drafts_unknown": drafts.unknown,
+            "cache_switches": lost.requests,
+            "cache_lost": lost.tokens,
+            "cache_lost_usd": output.usd(_known(lost.cost_nano_usd, lost.unknown)),
+            "cache_lost_unknown": lost.unknown,
             "share": sums.cost_nano_usd / total if total else None,
         }
     return found
+
+
+def _known(amount: int, unknown: int) -> int | None:
+    """A sum; ``None`` where nothing but unknown amounts went into it."""
+    return None if unknown and not amount else amount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from router.cli import output
 from router.cli.main import cli
-from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
+from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement, Verdict
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.profile.home import Home
@@ -104,6 +105,34 @@ class Book:
         write_records(self.connection, records)
         assert isinstance(records[0], Begin)
         return records[0].intent.id
+
+    def add_drafted(
+        self,
+        verdict: Verdict | None,
+        *,
+        score: float | None = None,
+        saving: int | None,
+        draft_cost: int | None,
+        lost: int | None = None,
+        worth: int | None = None,
+        **fields: object,
+    ) -> str:
+        """One request of a cascade; the fields of ``add`` are those of its verifier, if that is asked."""
+        begin, settle = self.records(**fields)  # type: ignore[arg-type]
+        assert isinstance(begin, Begin)
+        assert isinstance(settle, Settle)
+        (call,) = settle.attempts
+        draft = replace(
+            call, role="draft", verdict=verdict, score=score, saving_nano_usd=saving, cost_nano_usd=draft_cost
+        )
+        verifier = replace(call, number=2, role="verifier", model="claude-sonnet-4-5")
+        calls = (draft,) if verdict == "accepted" else (draft, verifier)
+        cost = None if calls[-1].cost_nano_usd is None else sum(each.cost_nano_usd or 0 for each in calls)
+        settlement = replace(
+            settle.settlement, attempts=len(calls), cost_nano_usd=cost, cache_lost=lost, cache_lost_nano_usd=worth
+        )
+        write_records(self.connection, [begin, Settle(settlement, calls)])
+        return begin.intent.id
 
     def finish(self, request_id: str) -> None:
         """Settle a request that was left open."""

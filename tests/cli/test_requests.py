@@ -109,6 +109,53 @@ def test_each_call_is_shown_with_its_key_and_how_it_ended(run: Any, book: Any, m
     assert {"CALL", "TARGET", "KEY", "STATUS", "COST"} <= set(titles.split())
 
 
+def test_a_draft_is_shown_with_its_verdict_score_and_saving(
+    run: Any, book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = "draft: anthropic/claude-haiku-4-5 rejected, score 0.31 of 0.7 (length 0.31: one sentence)"
+    request_id = book.add_drafted(
+        "rejected", score=0.31, saving=-3_100_000, draft_cost=3_100_000, cost=9_300_000, time_ms=NOW, trace=trace
+    )
+    text = run("requests", "show", request_id).stdout
+    assert "\nDraft      anthropic/claude-haiku-4-5 rejected, score 0.31 of 0.7 (length 0.31: one sentence)\n" in text
+    titles, draft, verifier = (line.split() for line in text.splitlines()[-3:])
+    assert titles == "CALL ROLE TARGET KEY FORMAT STATUS DRAFT SAVED TOKENS COST TOOK".split()
+    assert draft[1:3] + draft[6:9] == ["draft", "anthropic/claude-haiku-4-5", "rejected", "0.31", "-$0.00310"]
+    assert verifier[1:3] + verifier[6:] == [
+        "verifier",
+        "anthropic/claude-sonnet-4-5",
+        "?",
+        "/",
+        "?",
+        "$0.00930",
+        "1.2s",
+    ]
+    call = json.loads(run("requests", "show", request_id, "--json").stdout)["calls"][0]
+    assert (call["verdict"], call["score"], call["saving_nano_usd"], call["saving_usd"]) == (
+        "rejected", 0.31, -3_100_000, -0.0031,
+    )  # fmt: skip
+    monkeypatch.setattr("router.cli.output.terminal_width", lambda: 80)
+    lines = run("requests", "show", request_id).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"CALL", "TARGET", "STATUS", "DRAFT", "SAVED", "COST"} <= set(lines[-3].split())
+    assert "rejected 0.31  -$0.00310" in lines[-2]
+
+
+def test_a_draft_that_was_never_judged_says_so(run: Any, book: Any) -> None:
+    request_id = book.add_drafted(None, saving=None, draft_cost=None, cost=9_300_000, time_ms=NOW)
+    assert " not judged  " in run("requests", "show", request_id).stdout
+
+
+@pytest.mark.parametrize(("worth", "told"), [(48_600_000, "$0.0486"), (None, "?")])
+def test_what_was_lost_of_a_prompt_cache_is_shown(run: Any, book: Any, worth: int | None, told: str) -> None:
+    request_id = book.add_drafted("accepted", saving=1, draft_cost=1, cost=0, lost=18_000, worth=worth, time_ms=NOW)
+    text = run("requests", "show", request_id).stdout
+    assert f"\nCache lost  18000 tokens at the target it was at before, worth {told}\n" in text
+    shown = json.loads(run("requests", "show", request_id, "--json").stdout)
+    assert (shown["cache_lost"], shown["cache_lost_usd"]) == (18_000, worth and 0.0486)
+    assert "Cache lost" not in run("requests", "show", book.add(time_ms=NOW)).stdout
+
+
 def test_an_id_that_is_not_there_is_status_2(run: Any, book: Any) -> None:
     result = run("requests", "show", "ffff")
     assert result.exit_code == 2

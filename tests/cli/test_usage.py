@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from router.cli.output import count, money
+from router.cli.output import count, money, small_money
 from router.cli.places import Places, current_rules
 from router.profile.home import Home
 from router.wire.usage import Usage
@@ -72,7 +72,7 @@ def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None
     assert report["profiles"] == [{"profile": "work", "since": None, "until": None, "timezone": "UTC"}]
     assert list(report["rows"][0]) == [
         "rule", "requests", "tokens_in", "tokens_out", "input", "cache_read", "cache_write", "output", "reasoning",
-        "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "errors", "fallbacks",
+        "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "errors", "fallbacks", "attempts",
     ]  # fmt: skip
     assert [(row["rule"], row["requests"], row["cost_usd"]) for row in report["rows"]] == [
         ("tool-use → anthropic", 342, 7.81),
@@ -139,10 +139,115 @@ def test_detail_splits_tokens_and_adds_how_it_went(run: Any, book: Any, home: Ho
     amounts, quality = run("usage", "--profile", "work", "--detail").stdout.split("\n\n")
     assert amounts.splitlines()[0].split() == "RULE REQUESTS INPUT READ WRITE OUTPUT REASON COST".split()
     assert amounts.splitlines()[1].split()[3:] == ["2", "2", "20", "4.3K", "50", "6", "$0.00"]
-    assert quality.splitlines()[0].split() == "RULE ERRORS FALLBACKS P50 P95 SHARE".split()
-    assert quality.splitlines()[1].split()[3:] == ["1", "0", "1.2s", "1.2s", "-"]
+    assert quality.splitlines()[0].split() == "RULE ATTEMPTS ERRORS FALLBACKS P50 P95 SHARE".split()
+    assert quality.splitlines()[1].split()[3:] == ["2", "1", "0", "1.2s", "1.2s", "-"]
     row = json.loads(run("usage", "--profile", "work", "--detail", "--json").stdout)["rows"][0]
     assert (row["p50_ms"], row["p95_ms"], row["drafts"], row["share"]) == (1234.0, 1234.0, 0, None)
+
+
+@pytest.fixture
+def drafted(home: Home, book: Any) -> None:
+    """Two rules whose drafts were taken, thrown away and failed, and changes of target that lost caches."""
+    rules = hashes(home)
+    tools, short = ({"time_ms": NOW, "rule": label, "rule_hash": rules[label]} for label in list(rules)[:2])
+    usage = Usage(1000, output=100)
+    for _ in range(10):
+        book.add_drafted("accepted", saving=30_000_000, draft_cost=10_000_000, usage=usage, cost=0, **short)
+    book.add_drafted("rejected", saving=-10_000_000, draft_cost=10_000_000, usage=usage, cost=50_000_000, **short)
+    book.add_drafted("accepted", saving=-20_000_000, draft_cost=70_000_000, usage=usage, cost=0, **tools)
+    book.add_drafted(
+        "rejected", saving=-100_000_000, draft_cost=100_000_000, usage=usage, cost=300_000_000, lost=18_000,
+        worth=48_600_000, **tools,
+    )  # fmt: skip
+    book.add_drafted(None, saving=None, draft_cost=None, usage=usage, cost=300_000_000, lost=2_000, **tools)
+    book.add(usage=usage, cost=0, time_ms=NOW, rule_hash=rules["default → anthropic"])
+
+
+DETAIL = """\
+RULE                   REQUESTS  INPUT  READ  WRITE  OUTPUT  REASON    COST
+tool-use → anthropic          3     3K     0      0     300       0   $0.77
+input-tokens-lt → groq       11    11K     0      0    1.1K       0   $0.16
+input-tokens-gt → anthropic   0      0     0      0       0       0   $0.00
+default → anthropic           1     1K     0      0     100       0   $0.00
+─────────────────────────────────────────────────────────────────────────────
+TOTAL                        15    15K     0      0    1.5K       0   $0.93
+
+RULE                   ATTEMPTS  ERRORS  FALLBACKS    P50    P95  SHARE
+tool-use → anthropic          5       0          0   1.2s   1.2s    83%
+input-tokens-lt → groq       12       0          0   1.2s   1.2s    17%
+input-tokens-gt → anthropic   0       0          0      -      -     0%
+default → anthropic           1       0          0   1.2s   1.2s     0%
+─────────────────────────────────────────────────────────────────────────
+TOTAL                        18       0          0   1.2s   1.2s   100%
+
+RULE                DRAFTS  REJECTED       WASTE        SAVED
+tool-use → anthropic     3         2   $0.10 + ?   -$0.12 + ?
+input-tokens-lt → groq  11         1       $0.01        $0.29
+───────────────────────────────────────────────────────────────
+TOTAL                   14         3   $0.11 + ?    $0.17 + ?
+
+RULE           SWITCHES  CACHE LOST        LOSS
+tool-use → anthropic  2         20K   $0.05 + ?
+─────────────────────────────────────────────────
+TOTAL                 2         20K   $0.05 + ?
+SAVED leaves out 1 draft of unknown price or usage, shown as ?.
+LOSS leaves out 1 switch of unknown price, shown as ?.
+Drafts of tool-use → anthropic cost $0.12 more than they saved.
+"""
+
+
+def test_detail_has_tables_of_drafts_and_lost_caches(run: Any, drafted: None) -> None:
+    assert run("usage", "--profile", "work", "--by-rule", "--detail").stdout == DETAIL
+
+
+def test_detail_fits_a_terminal_of_80_columns(run: Any, drafted: None, terminal: None) -> None:
+    assert max(map(len, DETAIL.splitlines())) <= 80
+    assert run("usage", "--profile", "work", "--by-rule", "--detail").stdout == DETAIL
+
+
+def test_tables_of_drafts_and_lost_caches_are_there_only_where_there_are_any(run: Any, promised: None) -> None:
+    assert run("usage", "--profile", "work", "--detail").stdout.count("\n\n") == 1
+
+
+def test_json_and_csv_have_the_numbers_of_drafts_and_lost_caches(run: Any, drafted: None) -> None:
+    report = json.loads(run("usage", "--profile", "work", "--detail", "--json").stdout)
+    names = (
+        "requests", "attempts", "fallbacks", "drafts", "drafts_rejected", "draft_waste_usd", "draft_saving_usd",
+        "drafts_unknown", "cache_switches", "cache_lost", "cache_lost_usd", "cache_lost_unknown",
+    )  # fmt: skip
+    shown = {row["rule"]: tuple(row[name] for name in names) for row in report["rows"]}
+    assert shown["tool-use → anthropic"] == (3, 5, 0, 3, 2, 0.1, -0.12, 1, 2, 20_000, 0.0486, 1)
+    assert shown["input-tokens-lt → groq"] == (11, 12, 0, 11, 1, 0.01, 0.29, 0, 0, 0, 0.0, 0)
+    assert tuple(report["total"][name] for name in names) == (15, 18, 0, 14, 3, 0.11, 0.17, 1, 2, 20_000, 0.0486, 1)
+    row = next(csv.DictReader(io.StringIO(run("usage", "--profile", "work", "--detail", "--csv").stdout)))
+    assert tuple(row[name] for name in names) == tuple(map(str, shown["tool-use → anthropic"]))
+
+
+def test_what_is_unknown_as_a_whole_is_no_zero(run: Any, book: Any) -> None:
+    book.add_drafted("rejected", saving=None, draft_cost=None, cost=None, lost=5, time_ms=NOW)
+    (row,) = json.loads(run("usage", "--by", "client", "--detail", "--json").stdout)["rows"]
+    assert (row["draft_waste_usd"], row["draft_saving_usd"], row["cache_lost_usd"]) == (None, None, None)
+    _, _, drafts, caches = run("usage", "--by", "client", "--detail").stdout.split("\n\n")
+    assert drafts.splitlines()[1].split() == ["claude-code", "1", "1", "?", "?"]
+    assert caches.splitlines()[1].split() == ["claude-code", "1", "5", "?"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param(("--profile", "work"), ["tool-use → anthropic"], id="the default"),
+        pytest.param((), ["tool-use → anthropic (profile work)"], id="of any profile"),
+        pytest.param(("--by", "rule", "--by", "client", "--by", "day"), ["tool-use → anthropic"], id="in several rows"),
+        pytest.param(("--by-rule", "--until", "2d"), [], id="not in this period"),
+        pytest.param(("--by", "model"), [], id="by model no rule is shown"),
+    ],
+)
+def test_rules_whose_drafts_lose_money_are_named(
+    run: Any, drafted: None, options: tuple[str, ...], named: list[str]
+) -> None:
+    lines = run("usage", "--detail", *options).stdout.splitlines()
+    told = [line for line in lines if line.startswith("Drafts of")]
+    assert told == [f"Drafts of {rule} cost $0.12 more than they saved." for rule in named]
 
 
 @pytest.mark.parametrize(
@@ -233,8 +338,19 @@ def test_token_counts_have_two_or_three_digits(tokens: int, text: str) -> None:
     ("nano", "text"),
     [
         (None, "?"), (0, "$0.00"), (1, "<$0.01"), (4_999_999, "<$0.01"), (5_000_000, "$0.01"), (7_810_000_000, "$7.81"),
-        (1_234_565_000_000, "$1234.57"), (-2_500_000_000, "-$2.50"),
+        (1_234_565_000_000, "$1234.57"), (-2_500_000_000, "-$2.50"), (-5_000_000, "-$0.01"), (-1, "-<$0.01"),
     ],
 )  # fmt: skip
 def test_money_is_rounded_half_up_and_never_rounded_away(nano: int | None, text: str) -> None:
     assert money(nano) == text
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [
+        (None, "?"), (0, "$0.00"), (4_200_000, "$0.00420"), (-4_200_000, "-$0.00420"), (-310_000_000, "-$0.310"),
+        (7, "$0.000000007"), (-2_500_000_000, "-$2.50"),
+    ],
+)  # fmt: skip
+def test_money_of_one_request_has_three_digits(nano: int | None, text: str) -> None:
+    assert small_money(nano) == text
