@@ -5,6 +5,7 @@ import itertools
 import random
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -297,6 +298,53 @@ def test_requests_walk_through_their_candidates(error_classes: list[str], candid
     failures = [Failure(name) for name in error_classes]
     called, _, _ = serve(failures, [Candidate(1)] * candidates, USUAL)
     assert called == expected
+
+
+def chance_of_failing(
+    error_classes: list[str],
+    shares: list[Fraction],
+    settings: RetrySettings,
+    *,
+    at: int = 0,
+    here: int = 1,
+    calls: int = 1,
+) -> Fraction:
+    """How likely a request gets no answer where each call to a candidate fails with the candidate's share, whatever
+    the calls before it did, and all classes are equally likely. Exact."""
+    lost = Fraction(0)
+    for error_class in error_classes:
+        progress = Progress(here, calls, 0.0, 0.0, len(shares) - at - 1)
+        match next_step(Failure(error_class), progress, settings, chance=lambda: 0.0, budget_left=True):
+            case GiveUp():
+                lost += 1
+            case Again():
+                lost += chance_of_failing(error_classes, shares, settings, at=at, here=here + 1, calls=calls + 1)
+            case Next():
+                lost += chance_of_failing(error_classes, shares, settings, at=at + 1, calls=calls + 1)
+    return shares[at] * lost / len(error_classes)
+
+
+REPEATED = ["connect", "overloaded", "server", "broken-start"]
+PASSING = [*REPEATED, "timeout", "rate", "soft"]  # not a matter of keys, models or accounts
+TENTH, NEVER = Fraction(1, 10), Fraction(0)
+
+
+@pytest.mark.parametrize(
+    ("error_classes", "shares", "settings", "per_million"),
+    [
+        pytest.param(sorted(CLASSES - {"auth-client", "bad-request", "context-length", "content-filter",
+                                       "broken-stream"}), [TENTH, NEVER], USUAL, 0, id="the second one is well"),
+        pytest.param(REPEATED, [TENTH] * 2, USUAL, 1000, id="both fail alike: three calls, each with a tenth"),
+        pytest.param(PASSING, [TENTH] * 3, USUAL, 1000, id="three fail alike, whatever may pass"),
+        pytest.param(PASSING, [TENTH] * 2, USUAL, 2102, id="two do: who timed out or said nothing isn't called again"),
+        pytest.param(PASSING, [TENTH] * 2, ASKING, 1367, id="two do, and timeouts may be repeated"),
+        pytest.param(PASSING, [TENTH] * 2, replace(ASKING, total=4), 816, id="and there are four calls"),
+    ],
+)  # fmt: skip
+def test_how_many_requests_are_lost_while_every_tenth_call_fails(
+    error_classes: list[str], shares: list[Fraction], settings: RetrySettings, per_million: int
+) -> None:
+    assert round(chance_of_failing(error_classes, shares, settings) * 10**6) == per_million
 
 
 FAILURES = st.builds(
