@@ -14,8 +14,11 @@ import pytest
 from router.ledger.entry import Verdict
 from router.server import request_log as module
 from router.server.request_log import RequestLog, is_logged, request_line
+from router.wire.events import StreamEvent
 from router.wire.usage import Usage
+from tests.server.test_cascade import BAD, GOOD, asked, world
 from tests.support.records import made
+from tests.support.saying import saying
 
 
 @pytest.fixture
@@ -163,6 +166,21 @@ def test_a_line_ends_with_what_became_of_the_draft(
     plain = request_line(one.begin.intent, one.settle.settlement, others)
     assert LINE.fullmatch(plain)
     assert request_line(one.begin.intent, one.settle.settlement, [draft, *others]) == plain + told
+
+
+@pytest.mark.parametrize(("draft", "ended"), [(GOOD, "accepted"), (BAD, "escalated")], ids=["accepted", "escalated"])
+async def test_the_line_of_a_cascade_agrees_with_its_calls(
+    draft: list[StreamEvent], ended: str, tmp_path: Path
+) -> None:
+    async with world(tmp_path / "home", saying(draft)) as found:
+        await asked(found)
+        call, *_ = await found.router.rows("attempts")
+        found.router.app.services.log.flush()
+        line = (tmp_path / "home" / "logs" / "work.log").read_text().splitlines()[-1]
+    sign = "-" if call["saving_nano_usd"] < 0 else ""
+    saved = f"{sign}${abs(call['saving_nano_usd']) / 1e9:.6f}"
+    assert line.endswith(f" draft={ended} score={call['score']:.2f} saved={saved}")
+    assert (call["verdict"] == "accepted") == (ended == "accepted") == (call["saving_nano_usd"] > 0)
 
 
 def test_levels() -> None:
