@@ -20,20 +20,34 @@ TIER_WORDS: Final[Mapping[ServiceTier, str]] = {
 """What OpenAI calls a service class."""
 TIERS: Final[Mapping[str, ServiceTier]] = {word: tier for tier, word in TIER_WORDS.items()}
 """The service class behind OpenAI's word."""
+MAX_ID: Final = 64
+"""Characters of a user's id or a cache key that OpenAI takes."""
 
 
-def offered(conversation: Conversation, traits: Traits, losses: Losses) -> tuple[Tool, ...] | None:
-    """The tools to be offered: a choice that can't be said is made by offering no others. ``None`` where the model
-    calls no tools, so that those of the client are refused."""
+def offered(conversation: Conversation, traits: Traits, losses: Losses) -> tuple[Tool, ...]:
+    """The tools to be offered: a choice that can't be said is made by offering no others. There are none where the
+    model calls no tools, so that the client's are refused. So is a call that must be made where no tool is left."""
     tools, choice = conversation.tools, conversation.tool_choice
     if tools and traits.tools is False:
         losses.refuse("tools", "this model calls no tools")
-        return None
-    if choice is not None and choice.mode == "none" and "none" not in traits.tool_choices:
         return ()
-    if choice is not None and choice.allowed is not None and not traits.official:
-        return tuple(tool for tool in tools if tool.name in choice.allowed)
+    if choice is None:
+        return tools
+    if choice.mode == "none" and "none" not in traits.tool_choices:
+        return ()
+    if choice.allowed is not None and not traits.official:
+        tools = tuple(tool for tool in tools if tool.name in choice.allowed)
+    if not tools and choice.mode in ("any", "named"):
+        losses.refuse("tool_choice", "no tool is offered that could be called")
     return tools
+
+
+def named_tool(choice: ToolChoice, tools: tuple[Tool, ...], losses: Losses) -> Tool | None:
+    """The tool that a choice names; one that isn't offered is refused."""
+    named = next((tool for tool in tools if (tool.namespace, tool.name) == (choice.namespace, choice.name)), None)
+    if named is None:
+        losses.refuse("tool_choice", "the tool it names isn't offered")
+    return named
 
 
 def can_be_said(choice: ToolChoice, traits: Traits, losses: Losses) -> bool:
@@ -82,7 +96,9 @@ def sampling(settings: Settings, traits: Traits, losses: Losses) -> dict[str, An
 
 
 def cache_key(settings: Settings, *, marked: bool) -> str | None:
-    """The key of the prompt cache: the client's own, or for a prompt with cache marks one of its user's."""
-    if settings.cache_key is None and marked and settings.user is not None:
+    """The key of the prompt cache: the client's own, a digest of it where it is too long, or for a prompt with cache
+    marks one of its user's."""
+    key = settings.cache_key
+    if key is None and marked and settings.user is not None:
         return digest(settings.user)[:32]  # of a session or a user: the same in every turn
-    return settings.cache_key
+    return key if key is None or len(key) <= MAX_ID else digest(key)

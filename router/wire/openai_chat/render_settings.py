@@ -10,13 +10,11 @@ from router.wire.conversation import Conversation, OutputFormat, Settings, Text
 from router.wire.digest import digest
 from router.wire.loss import Losses
 from router.wire.openai_chat.render_tools import anthropic_mark
-from router.wire.openai_fields import TIER_WORDS, cache_key, sampling
+from router.wire.openai_fields import MAX_ID, TIER_WORDS, cache_key, sampling
 from router.wire.schemas import is_closed, named, parameters
 from router.wire.traits import Traits
 
 MAX_STOPS: Final = 4
-MAX_USER: Final = 64
-"""Characters of a user's id that OpenAI takes."""
 
 FIELDS: Final[dict[str, str]] = {
     "temperature": "temperature",
@@ -133,7 +131,7 @@ def _service(settings: Settings, traits: Traits, losses: Losses) -> dict[str, An
 
 def user_id(user: str) -> str:
     """A user's id as it may be passed on: what is long or holds account data becomes a digest."""
-    if len(user) <= MAX_USER and not user.lstrip().startswith("{"):
+    if len(user) <= MAX_ID and not user.lstrip().startswith("{"):
         return user
     return digest(user)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from router.wire.conversation import Cache, Conversation, Tool, ToolChoice
 from router.wire.loss import Losses
-from router.wire.openai_fields import can_be_said, can_be_strict, offered, parallel_calls
+from router.wire.openai_fields import can_be_said, can_be_strict, named_tool, offered, parallel_calls
 from router.wire.schemas import parameters
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
@@ -67,15 +67,16 @@ def _choice(
     if not can_be_said(choice, traits, losses):
         return None
     if choice.mode == "named":
-        return _named(choice.name or "", choice.namespace, tools, table)
+        named = named_tool(choice, tools, losses)
+        return None if named is None else _named(named, table)
     word = traits.any_word if choice.mode == "any" else choice.mode
     if choice.allowed is None or not traits.official:
         return word
-    allowed = [_named(tool.name, tool.namespace, tools, table) for tool in tools if tool.name in choice.allowed]
+    allowed = [_named(tool, table) for tool in tools if tool.name in choice.allowed]
     return {"type": "allowed_tools", "allowed_tools": {"mode": word, "tools": allowed}}
 
 
-def _named(name: str, namespace: str | None, tools: tuple[Tool, ...], table: ToolTable) -> dict[str, Any]:
-    custom = any(tool.custom for tool in tools if (tool.name, tool.namespace) == (name, namespace))
-    kind = "custom" if custom and not table.wraps(custom) else "function"
-    return {"type": kind, kind: {"name": table.name(name, namespace)}}
+def _named(tool: Tool, table: ToolTable) -> dict[str, Any]:
+    shown = table.tool(tool)
+    kind = "custom" if shown.custom else "function"
+    return {"type": kind, kind: {"name": shown.name}}

@@ -169,6 +169,4 @@ def _caching(conversation: Conversation, traits: Traits, losses: Losses) -> dict
             losses.drop("cache_key", "this provider takes no key for its prompt cache")
         return {}
     key = cache_key(settings, marked=marked)
-    if key is None:
-        return {}
-    return {"prompt_cache_key": key if len(key) <= 64 else digest(key)}
+    return {} if key is None else {"prompt_cache_key": key}

@@ -6,7 +6,7 @@ from typing import Any
 
 from router.wire.conversation import Conversation, Tool, ToolChoice
 from router.wire.loss import Losses
-from router.wire.openai_fields import can_be_said, can_be_strict, offered, parallel_calls
+from router.wire.openai_fields import can_be_said, can_be_strict, named_tool, offered, parallel_calls
 from router.wire.schemas import parameters
 from router.wire.tool_table import ToolTable
 from router.wire.traits import Traits
@@ -16,8 +16,6 @@ def rendered_tools(conversation: Conversation, traits: Traits, table: ToolTable,
     """``tools``, ``tool_choice`` and ``parallel_tool_calls``; nothing of them without tools, which OpenAI refuses."""
     tools, choice = offered(conversation, traits, losses), conversation.tool_choice
     if not tools:
-        if tools is not None and choice is not None and choice.mode in ("any", "named"):
-            losses.refuse("tool_choice", "no tool is offered that could be called")
         return {}
     fields: dict[str, Any] = {"tools": _shown(tools, traits, table, losses)}
     if choice is not None and (chosen := _choice(choice, tools, traits, table, losses)) is not None:
@@ -46,9 +44,7 @@ def _choice(
     if not can_be_said(choice, traits, losses):
         return None
     if choice.mode == "named":
-        named = next((tool for tool in tools if (tool.namespace, tool.name) == (choice.namespace, choice.name)), None)
-        if named is None:
-            losses.refuse("tool_choice", "the tool it names isn't offered")
+        named = named_tool(choice, tools, losses)
         return None if named is None else _named(named, table)
     word = "required" if choice.mode == "any" else choice.mode
     if choice.allowed is None or not traits.official:

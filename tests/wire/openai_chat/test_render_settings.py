@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -42,6 +43,15 @@ def fields(*, losses: Losses | None = None, flags: dict[str, Any] | None = None,
         pytest.param({"service_tier": "auto"}, {}, {}, id="the tier that goes without saying"),
         pytest.param({"user": "ann"}, {"official": True}, {"safety_identifier": "ann"}, id="the user at OpenAI"),
         pytest.param({"cache_key": "k"}, {"cache_hints": "openai"}, {"prompt_cache_key": "k"}, id="the cache key"),
+        pytest.param(
+            {"cache_key": "k" * 64}, {"cache_hints": "openai"}, {"prompt_cache_key": "k" * 64}, id="the longest one"
+        ),
+        pytest.param(
+            {"cache_key": "k" * 65},
+            {"cache_hints": "openai"},
+            {"prompt_cache_key": sha256(b"k" * 65).hexdigest()},
+            id="a longer one as its digest",
+        ),
         pytest.param(
             {"cache_all": Cache("1h")},
             {"cache_hints": "anthropic"},

@@ -147,6 +147,29 @@ def test_a_forced_choice_is_refused_where_it_cant_be(choice: ToolChoice) -> None
     assert [loss.field for loss in losses.refused] == ["tool_choice"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "tools", "why"),
+    [
+        pytest.param(ToolChoice("any"), (), "no tool is offered that could be called", id="some tool of none"),
+        pytest.param(ToolChoice("named", "f"), (), "no tool is offered that could be called", id="one of none"),
+        pytest.param(
+            ToolChoice("any", allowed=("f",)),
+            (TOOL,),
+            "no tool is offered that could be called",
+            id="some of those that aren't offered",
+        ),
+        pytest.param(ToolChoice("named", "f"), (TOOL,), "the tool it names isn't offered", id="another than offered"),
+        pytest.param(
+            ToolChoice("named", TOOL.name, "group"), (TOOL,), "the tool it names isn't offered", id="another group's"
+        ),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_not_demanded(choice: ToolChoice, tools: tuple[Tool, ...], why: str) -> None:
+    losses = Losses()
+    assert "tool_choice" not in fields(*tools, losses=losses, choice=choice)
+    assert [(loss.field, loss.why) for loss in losses.refused] == [("tool_choice", why)]
+
+
 def test_tools_that_mustnt_be_called_arent_offered_where_that_cant_be_said() -> None:
     assert fields(TOOL, choice=ToolChoice("none"), tool_choices=frozenset({"auto"})) == {}
 
