@@ -207,6 +207,7 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
         lines += [f"loses {loss}" for loss in candidate["losses"]]
         lines += [str(candidate["problem"])] if candidate["problem"] else []
         lines += [f"key {candidate['key']}"] if candidate["key"] else []
+        lines += [_window(candidate)] if candidate["window_factor_learned"] and candidate["window"] else []
         fields.append(("Goes to" if place == 1 else f"then {place}", "\n".join(lines)))
     if explanation.unknown is not None:
         fields.append(("then", f"not known: {explanation.unknown} wasn't recorded"))
@@ -268,6 +269,7 @@ class _Sights:
         self.facts = facts
         self.tokens = _tokens(facts)
         self.left_alone = [row for row in asker.places.left_alone() if row["profile"] == asker.profile.name]
+        asker.tenant.learn_factors(asker.places.reader.recent_inputs(asker.profile.name))
         self.keys = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
 
     def candidate(self, target: Target, rule: Rule) -> dict[str, Any]:
@@ -289,6 +291,9 @@ class _Sights:
             "losses": [str(loss) for loss in fitness.translation[0]],
             "problem": problem,
             "key": fitness.key,
+            "window": fitness.abilities.window if fitness.abilities is not None else None,
+            "window_factor": fitness.window_factor,
+            "window_factor_learned": fitness.factor_is_learned,
             "input_tokens": self.tokens,
             "input_nano_usd": price,
             "input_usd": output.usd(price),
@@ -326,6 +331,10 @@ def _draft_lines(draft: Mapping[str, Any]) -> Iterator[str]:
     yield f"sent if its score is {draft['threshold']:g} or more"
     if draft["losing"]:
         yield draft["losing"]
+
+
+def _window(candidate: Mapping[str, Any]) -> str:
+    return f"window {candidate['window']:,} tokens, estimate × {candidate['window_factor']:g} (learned from usage)"
 
 
 def _input_price(asker: Asker, target: Target, tokens: int | None) -> int | None:

@@ -18,7 +18,7 @@ from router.providers.addresses import endpoint_url
 from router.providers.credentials import Credentials, CredentialSpec
 from router.providers.provider import Provider
 from router.providers.traits import preferred_format, traits_for
-from router.routing.candidates import Why, unfit
+from router.routing.candidates import Abilities, Why, unfit
 from router.routing.facts import Facts, FactUnknown, RequestFacts
 from router.routing.families import family_of
 from router.routing.rules import Target
@@ -117,12 +117,26 @@ class Fitness:
         """The first thing that keeps it from being called; ``None`` where nothing is known against it."""
         return self._unfit() or self._cooling(None) or self._without_key() or self._broken() or self._unsayable()
 
+    @cached_property
+    def abilities(self) -> Abilities | None:
+        """What is known of the model; ``None`` where the wire format isn't."""
+        return self.asker.tenant.abilities(self.provider, self.model, self.api) if self.api else None
+
+    @property
+    def window_factor(self) -> float:
+        """How many of the model's tokens are reckoned with for each that we count."""
+        return self.asker.tenant.window_factor(self.provider, self.model)
+
+    @property
+    def factor_is_learned(self) -> bool:
+        """Whether usage has taught another factor than the family's."""
+        return self.window_factor != family_of(self.provider.family, self.model).window_factor
+
     def _unfit(self) -> _Reason | None:
-        if self.api is None:
+        if self.abilities is None:
             return None if self.client is None else ("format", "it speaks no wire format that this router knows")
-        abilities = self.asker.tenant.abilities(self.provider, self.model, self.api)
         try:
-            return unfit(self.facts, abilities, factor=family_of(self.provider.family, self.model).window_factor)
+            return unfit(self.facts, self.abilities, factor=self.window_factor)
         except FactUnknown:
             return None
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 FAILED = "outcome NOT IN ('ok', 'client-gone')"  # as written here it is answered by the index requests_failed
 _ID_DIGITS = 32
+_RECENT = 500  # requests of a profile, to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,15 @@ class PastAttempt:
     saving_nano_usd: int | None
 
 
+class PastInput(NamedTuple):
+    """What a target read, in tokens: as we estimated it, and all that its provider reported."""
+
+    provider: str
+    model: str
+    estimated: int
+    reported: int
+
+
 class PastKey(NamedTuple):
     """A client key without what it is: ``tail`` are its last four characters."""
 
@@ -182,6 +192,20 @@ def _attempts(connection: sqlite3.Connection, request_id: str) -> list[PastAttem
         f"SELECT {_ATTEMPT} FROM attempts WHERE request_id = ? ORDER BY number", (request_id,)
     )
     return [PastAttempt(*row) for row in rows]  # type: ignore[arg-type]  # STRICT columns of the same names
+
+
+def recent_inputs(connection: sqlite3.Connection, profile: str) -> list[PastInput]:
+    """The inputs of a profile's last requests, as far as both counts are known, oldest first."""
+    rows = connection.execute(
+        "SELECT provider, model, estimated_input,"
+        " input + ifnull(cache_read, 0) + ifnull(cache_write, 0) + ifnull(cache_write_1h, 0)"
+        " FROM (SELECT * FROM requests WHERE profile = ? ORDER BY time_ms DESC LIMIT ?)"
+        " WHERE kind = 'generate' AND outcome = 'ok' AND usage_estimated = 0"
+        " AND provider IS NOT NULL AND model IS NOT NULL AND estimated_input IS NOT NULL AND input IS NOT NULL"
+        " ORDER BY time_ms",
+        (profile, _RECENT),
+    )
+    return [PastInput(*row) for row in rows]
 
 
 def client_keys(connection: sqlite3.Connection, profile: str | None) -> list[PastKey]:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from router.errors import ConfigError, LedgerError, Unavailable
 from router.ledger import health_rows, history, sums
 from router.ledger.health_rows import SavedHealth
-from router.ledger.history import PastAttempt, PastKey, PastRequest
+from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
@@ -169,6 +169,11 @@ class Reader:
         with self._open() as connection:
             names = health_rows.profiles(connection) if profile is None else [profile]
             return {name: health_rows.load(connection, name) for name in names}
+
+    def recent_inputs(self, profile: str) -> list[PastInput]:
+        """The inputs of a profile's last requests, estimated and reported, oldest first."""
+        with self._open() as connection:
+            return history.recent_inputs(connection, profile)
 
     def tags(self, profile: str | None = None, among: int = 10_000) -> list[str]:
         """The tags of the latest requests, by name."""

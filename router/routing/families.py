@@ -35,8 +35,8 @@ class Family:
     tool: int = 8
     thinking: int = 0
     window_factor: float = 1.1
-    """For the question whether a request fits a context window, until usage has taught a better one: on the safe
-    side for code and JSON, which differ more between tokenizers than prose does."""
+    """For the question whether a request fits a context window, until usage has taught a better one
+    (``health.token_factors``): on the safe side for code and JSON, which differ more between tokenizers than prose."""
 
 
 PLAIN: Final = Family()
@@ -66,13 +66,18 @@ _BY_NAME: Final = (
 
 def family_of(family: str, model: str = "") -> Family:
     """The numbers of a family by its word, or else by a model's name; ``PLAIN`` for all others."""
+    return FAMILIES.get(family_word(family, model), PLAIN)
+
+
+def family_word(family: str, model: str = "") -> str:
+    """The family's word, or else the one that a model's name tells; empty for all others."""
     if family != "openai" and family in FAMILIES:
-        return FAMILIES[family]
+        return family
     lower = model.lower()
     for part, word in _BY_NAME:
         if part in lower:
-            return FAMILIES[word]
-    return FAMILIES.get(family, PLAIN)
+            return word
+    return family if family in FAMILIES else ""
 
 
 def family_estimate(makeup: Makeup, family: Family) -> int:

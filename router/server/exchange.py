@@ -35,6 +35,7 @@ from router.errors import (
 )
 from router.health.breaker import Key
 from router.ledger.entry import Intent, Kind
+from router.ledger.history import PastInput
 from router.ledger.writing import Annotate
 from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
@@ -285,6 +286,7 @@ class Exchange:
         account.annotate(replace(found, cache_lost=account.cache_lost, cache_lost_nano_usd=account.cache_lost_nano_usd))
         if account.settled:
             self.note_cache()
+            self.note_size()
 
     def remember(self) -> None:
         """Note where the conversation went, once it is known both which one it is and who answered, and what it left
@@ -314,6 +316,13 @@ class Exchange:
         health = self.tenant.health
         health.caches.note(self._conversation, (target.provider, target.model or ""), held, health.now)
 
+    def note_size(self) -> None:
+        """Note how many tokens the answering target made of ours, once both counts are known."""
+        usage, target, estimated = self.account.reply.usage, self._served, self._input
+        reported = usage.total_input if usage is not None else None
+        if self.kind == "generate" and target is not None and estimated is not None and reported is not None:
+            self.tenant.learn_factors([PastInput(target.provider, target.model or "", estimated, reported)])
+
     def serving(self) -> None:
         """This answer is the client's."""
         if self.attempt is not None:
@@ -327,6 +336,7 @@ class Exchange:
             self.trying.finished(ok=ok)
         if ok:
             self.note_cache()
+            self.note_size()
 
     def cut(self) -> None:
         """The server stops: end this exchange now. A started stream gets an error event, anybody else an error."""

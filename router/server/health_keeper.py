@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from router.ledger import health_rows
+from router.ledger.history import recent_inputs
 from router.ledger.store import Ledger
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ class HealthKeeper:
         """Restore what was known of a profile's targets, and save it from now on."""
         try:
             kept = await self._ledger.run(lambda connection: health_rows.load(connection, tenant.name))
+            inputs = await self._ledger.run(lambda connection: recent_inputs(connection, tenant.name))
         except sqlite3.Error as error:
-            log.warning("profile %s: what was left alone before can't be read: %s", tenant.name, error)
+            log.warning("profile %s: what was known before can't be read: %s", tenant.name, error)
         else:
+            tenant.learn_factors(inputs)
             if count := tenant.health.restored(kept):
                 log.info("profile %s: left alone as before the restart: %d", tenant.name, count)
         tenant.health.changed = partial(self._put, tenant)

@@ -18,6 +18,7 @@ from router.health.cooldowns import Cooldowns
 from router.health.performance import Performance
 from router.health.prompt_caches import PromptCaches
 from router.health.retry import POLICIES, RetryBudget
+from router.health.token_factors import TokenFactors
 from router.ledger.health_rows import SavedHealth
 from router.profile.profile import Profile
 
@@ -61,6 +62,7 @@ class TargetHealth:
         self.retries = RetryBudget()
         self.performance = Performance(profile.adaptive.half_life_s)
         self.caches = PromptCaches()
+        self.factors = TokenFactors()
         self.windows: dict[tuple[str, str], int] = {}
         self.changed: Callable[[], None] = _nobody_asked
         self._profile = profile

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from multidict import CIMultiDictProxy
 
 from router.errors import NotFound
 from router.ledger.entry import Settlement
+from router.ledger.history import PastInput
 from router.ledger.reports import Reader
 from router.ledger.store import Ledger
 from router.money.budget import BudgetMeter
@@ -29,6 +30,7 @@ from router.providers.provider import Provider
 from router.providers.traits import traits_for
 from router.routing.candidates import Abilities
 from router.routing.facts import Facts, RequestFacts
+from router.routing.families import family_of, family_word
 from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
@@ -164,6 +166,18 @@ class Tenant:
         listed = self.prices.context_window(provider.price_provider, model) if provider.price_provider else None
         return min(filter(None, (learned, listed)), default=None)
 
+    def window_factor(self, provider: Provider, model: str) -> float:
+        """How many of a model's tokens to reckon with for each that we count: as usage taught, else its family's."""
+        learned = self.health.factors.of(_tokenizer(provider, model))
+        return family_of(provider.family, model).window_factor if learned is None else learned
+
+    def learn_factors(self, inputs: Iterable[PastInput]) -> None:
+        """Targets have read requests, and their providers told how many tokens those had."""
+        for read in inputs:
+            provider = self.profile.providers.get(read.provider)
+            if provider is not None:
+                self.health.factors.observe(_tokenizer(provider, read.model), read.estimated, read.reported)
+
     def abilities(self, provider: Provider, model: str, api: Api) -> Abilities:
         """What is known of a model that is spoken to in this format: the profile's word, then what the provider said,
         then the tables."""
@@ -268,6 +282,11 @@ class Tenant:
         if owner == chosen.provider:
             return chosen
         return Target(owner, known.model if known is not None else chosen.model)
+
+
+def _tokenizer(provider: Provider, model: str) -> str:
+    """What counts a model's tokens: its family, or where that isn't known the model alone."""
+    return family_word(provider.family, model) or f"{provider.name}/{model}"
 
 
 def tags_of(headers: Mapping[str, str]) -> frozenset[str]:

@@ -29,7 +29,6 @@ from router.health.retry import POLICIES, Again, Failure, GiveUp, Progress, next
 from router.ledger.entry import Role
 from router.routing.candidates import Dropped, Why, named_window, shown, unfit
 from router.routing.facts import CountNeeded
-from router.routing.families import family_of
 from router.routing.rules import Candidate, RouteDecision
 from router.server.attempt import Attempt, Chosen
 
@@ -316,7 +315,7 @@ class Trying:
         abilities = self._exchange.abilities(chosen)
         if self._above and (abilities.window is None or abilities.window <= self._above):
             return "too-long", "its window isn't known to be larger"
-        return unfit(facts, abilities, factor=family_of(chosen.provider.family, chosen.model).window_factor)
+        return unfit(facts, abilities, factor=self._exchange.tenant.window_factor(chosen.provider, chosen.model))
 
     def _drop(self, candidate: Candidate, why: Why, reason: str, until: float | None = None) -> None:
         until_s = None if until is None else max(0.0, until - self._health.now)
@@ -386,7 +385,7 @@ class Trying:
         if size is None:
             if facts is None:
                 return 0
-            factor = family_of(chosen.provider.family, chosen.model).window_factor
+            factor = self._exchange.tenant.window_factor(chosen.provider, chosen.model)
             size = int(await self._worked_out(facts.tokens) * factor)
         self._health.learn_window(chosen.provider.name, chosen.model, size)
         return size

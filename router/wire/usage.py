@@ -41,6 +41,13 @@ class Usage:
     speed: str | None = None
     provider_cost_usd: str | None = None
 
+    @property
+    def total_input(self) -> int | None:
+        """All input: fresh, read from a cache and written to one."""
+        if self.input is None:
+            return None
+        return self.input + (self.cache_read or 0) + (self.cache_write or 0) + (self.cache_write_1h or 0)
+
 
 def merge(old: Usage | None, new: Usage) -> Usage:
     """Two reports of one call: the later value of each field wins, a field that is missing keeps its earlier value.
