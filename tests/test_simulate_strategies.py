@@ -21,6 +21,7 @@ from router.routing.strategies import STRATEGIES, AdaptiveSettings, Draw, Estima
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "simulate-strategies"
 PAGE = (ROOT / "docs" / "strategies.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 GOOD = Luck(0.999, 0.5, 0.5)
 
 
@@ -28,9 +29,9 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:2] != "|-"]
 
 
-def shown(heading: str) -> list[list[str]]:
+def shown(heading: str, page: str = PAGE) -> list[list[str]]:
     """The table of the page whose first row begins so."""
-    (table,) = re.findall(rf"^\| {heading} .*(?:\n\|.*)+", PAGE, re.MULTILINE)
+    (table,) = re.findall(rf"^\| {heading} .*(?:\n\|.*)+", page, re.MULTILINE)
     return cells(table)
 
 
@@ -45,12 +46,14 @@ def documented_day() -> list[Conversation]:
 @pytest.mark.sampled(len(WAYS))
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-def test_the_page_shows_what_the_script_prints(way: Way, documented_day: list[Conversation]) -> None:
-    head, row = cells(tables.results({way.name: Day(way).run(documented_day)}))
-    page_head, *page_rows = shown(r"strategy +\| +cost")
-    assert page_head == head
-    assert row in page_rows
-    assert len(page_rows) == len(WAYS)
+def test_the_pages_show_what_the_script_prints(way: Way, documented_day: list[Conversation]) -> None:
+    tally = {way.name: Day(way).run(documented_day)}
+    for page, table in ((PAGE, tables.results(tally)), (README, tables.summary(tally))):
+        head, row = cells(table)
+        page_head, *page_rows = shown(r"strategy +\| +cost", page)
+        assert page_head == head
+        assert row in page_rows
+        assert len(page_rows) == len(WAYS)
 
 
 def test_the_page_shows_the_targets() -> None:
@@ -61,10 +64,20 @@ def test_the_page_tells_how_large_the_day_is(documented_day: list[Conversation])
     steps = [step for conversation in documented_day for step in conversation.steps]
     requests = len(steps) + sum(step.beside is not None for step in steps)
     assert f"some {round(requests, -2):,} requests in {round(len(documented_day), -1)} conversations" in PAGE
+    assert f"some {round(requests, -2):,} requests of coding agents, {len(TARGETS)} targets" in README
     assert f"growing to {COMPACTS_AT:,} tokens" in PAGE
 
 
+def test_tables_are_put_where_their_places_are() -> None:
+    page = f"a\n{tables.BEGIN}\n| old |\n{tables.END}\nb\n{tables.BEGIN}\n| older |\n{tables.END}\nc\n"
+    assert tables.put_into(page, ["| 1 |", "| 2 |"]) == page.replace("| old |", "| 1 |").replace("| older |", "| 2 |")
+    for text, tabled in ((README, 1), (PAGE, 2)):
+        assert text.count(tables.BEGIN) == tabled
+        assert tables.put_into(text, [""] * tabled).count("\n|") < text.count("\n|")
+
+
 def test_the_page_has_a_row_for_every_strategy_and_the_defaults_figures() -> None:
+    assert [name for name in STRATEGIES if f"* `{name}`" not in README] == ["simple", "conditional"]
     rows = shown(r"strategy +\| +order")
     assert [f"`{name}`" for name in STRATEGIES if f"`{name}`" not in " ".join(map(" ".join, rows))] == []
     settings = AdaptiveSettings()

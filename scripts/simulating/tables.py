@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from simulating.day import Tally
 from simulating.targets import TARGETS, Target
 
+BEGIN, END = "<!-- table: scripts/simulate-strategies --write -->", "<!-- end of table -->"
 WIDE = 200  # columns, whatever the terminal has: a cut table can't be compared
 
 
@@ -38,7 +40,7 @@ def results(tallies: Mapping[str, Tally]) -> str:
     table = _table("strategy", "cost", "success", "at once", "first token p50", "p95", "tokens/s", "cached", "moved")
     for name, figures in figures_of(tallies).items():
         table.add_row(
-            f"`{name.removesuffix(', sticky')}`{', sticky' if name.endswith(', sticky') else ''}",
+            _titled(name),
             f"${figures['cost_usd']:.2f}",
             f"{figures['success']:.2%}",
             f"{figures['at_once_share']:.1%}",
@@ -49,6 +51,27 @@ def results(tallies: Mapping[str, Tally]) -> str:
             f"{figures['moved_share']:.0%}",
         )
     return _printed(table)
+
+
+def summary(tallies: Mapping[str, Tally]) -> str:
+    """The same in short."""
+    table = _table("strategy", "cost", "success", "first token p50", "p95")
+    for name, figures in figures_of(tallies).items():
+        table.add_row(
+            _titled(name),
+            f"${figures['cost_usd']:.2f}",
+            f"{figures['success']:.2%}",
+            f"{figures['first_token_p50_s']:.1f} s",
+            f"{figures['first_token_p95_s']:.1f} s",
+        )
+    return _printed(table)
+
+
+def put_into(page: str, shown: Sequence[str]) -> str:
+    """A page with these tables in its places for them, one after the other."""
+    pieces = re.split(f"({re.escape(BEGIN)}\n|\n{re.escape(END)})", page)
+    pieces[2::4] = shown
+    return "".join(pieces)
 
 
 def figures_of(tallies: Mapping[str, Tally]) -> dict[str, dict[str, Any]]:
@@ -68,6 +91,11 @@ def figures_of(tallies: Mapping[str, Tally]) -> dict[str, dict[str, Any]]:
         }
         for name, tally in tallies.items()
     }
+
+
+def _titled(name: str) -> str:
+    strategy, comma, sticky = name.partition(", ")
+    return f"`{strategy}`{comma}{sticky}"
 
 
 def _also(target: Target) -> list[str]:
