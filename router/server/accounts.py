@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
@@ -181,8 +181,11 @@ class Account:
             return Settle(settlement, (), self._annotation)
         attempts = tuple(self._concluded) if attempt is None else (*self._concluded, attempt)
         settlement.usage = served.usage
-        settlement.cost_nano_usd = _total(served.cost_nano_usd, (each.cost_nano_usd for each in attempts))
-        settlement.list_nano_usd = _total(served.list_nano_usd, (each.list_nano_usd for each in attempts))
+        # A failed call of unknown cost is marked as perhaps billed in its own row, and adds nothing.
+        counted = [each for each in attempts if each is served or not each.maybe_billed]
+        if all(each.cost_nano_usd is not None for each in counted):
+            settlement.cost_nano_usd = sum(each.cost_nano_usd or 0 for each in attempts)
+            settlement.list_nano_usd = sum(each.list_nano_usd or 0 for each in attempts)
         settlement.price_source = served.price_source
         settlement.provider, settlement.model = served.provider, served.model
         return Settle(settlement, attempts, self._annotation)
@@ -223,9 +226,3 @@ def _bounded(trace: Sequence[str]) -> str | None:
     """The lines of a trace, as far as there is room; ``None`` for none."""
     text = "\n".join(" ".join(line.split()) for line in trace)
     return (text if len(text) <= TRACE_LENGTH else f"{text[: TRACE_LENGTH - 1]}…") or None
-
-
-def _total(served: int | None, costs: Iterable[int | None]) -> int | None:
-    """What a request cost: unknown where that of its answer is. An earlier call of unknown cost is marked as perhaps
-    billed in its own row, and adds nothing."""
-    return None if served is None else sum(cost or 0 for cost in costs)

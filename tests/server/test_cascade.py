@@ -356,6 +356,14 @@ async def test_unknown_prices_save_an_unknown_amount(tmp_path: Path) -> None:
         ]
 
 
+async def test_a_rejected_draft_of_unknown_price_makes_the_request_one(tmp_path: Path) -> None:
+    profile = PROFILE.replace('[prices."cheap/small"]', '[prices."cheap/other"]')
+    async with world(tmp_path / "home", saying(BAD), profile=profile) as found:
+        _, after = await asked(found)
+        assert of_calls(after, "cost_nano_usd", "saving_nano_usd") == [(None, None), (600_000, None)]
+        assert after.row["cost_nano_usd"] is None
+
+
 async def test_a_pinned_or_named_model_has_no_draft(tmp_path: Path) -> None:
     async with world(tmp_path / "home", saying(GOOD)) as found:
         reply, after = await asked(found, model="dear:large")
