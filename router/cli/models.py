@@ -17,6 +17,7 @@ from router.errors import ConfigError
 from router.money.rates import Rates
 from router.profile.problems import suggestion
 from router.profile.profile import Profile
+from router.providers.abilities import abilities_of
 from router.providers.provider import Provider
 
 
@@ -64,7 +65,7 @@ def command(
 ) -> None:
     """List models with context windows and prices in USD per million tokens.
 
-    The table of prices doesn't say which models take tools; a profile can, in [models."provider/model"]. So --tools
+    Of some models it isn't known whether they take tools; a profile can say so, in [models."provider/model"]. --tools
     leaves out only those known not to.
     """
     loaded = places.profile(profile) if profile is not None else None
@@ -111,17 +112,13 @@ def _models(places: Places, providers: list[Provider], profile: Profile | None) 
             rates = own.get((provider.name, model))
             if rates is None and provider.price_provider:
                 rates = table.rates(provider.price_provider, model)
-            corrections = said.get((provider.name, model), {})
-            window = corrections.get("context")
-            if window is None and provider.price_provider:
-                window = table.context_window(provider.price_provider, model)
-            takes_tools = corrections.get("tools")
+            known = abilities_of(provider, model, provider.formats[0], table, said.get((provider.name, model)))
             yield _Model(
                 provider,
                 model,
                 table.title(provider.price_provider, model) if provider.price_provider else None,
-                window if isinstance(window, int) else None,
-                takes_tools if isinstance(takes_tools, bool) else None,
+                known.window,
+                known.tools,
                 rates.on(today) if rates is not None else None,
             )
 

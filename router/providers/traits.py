@@ -61,8 +61,8 @@ _SELECTORS: Final = ("names", "formats", "providers", "official")
 def traits_for(provider: Provider, model: str, api: Api, corrections: Mapping[str, object] | None = None) -> Traits:
     """The flags of ``model`` at ``provider`` when it is spoken to in ``api``.
 
-    ``corrections`` are a profile's for the model: ``max-output`` (tokens), ``images``, ``tools``, ``documents`` and
-    ``thinking`` (true or false).
+    ``corrections`` are a profile's for the model: ``context`` and ``max-output`` (tokens), ``images``, ``tools``,
+    ``documents`` and ``thinking`` (true or false).
     """
     traits = _known(_Same(provider), model, api)
     return _corrected(traits, corrections) if corrections else traits
@@ -191,6 +191,7 @@ def _corrected(traits: Traits, corrections: Mapping[str, object]) -> Traits:
     changes: Flags = {
         flag: corrections[key]
         for key, flag in (
+            ("context", "context"),
             ("max-output", "max_output"),
             ("images", "images"),
             ("tools", "tools"),

@@ -25,9 +25,9 @@ from router.money.budget import BudgetMeter
 from router.money.prices import PriceTable
 from router.profile.problems import Problem, shown
 from router.profile.profile import Profile
+from router.providers.abilities import abilities_of
 from router.providers.credentials import Credentials
 from router.providers.provider import Provider
-from router.providers.traits import traits_for
 from router.routing.candidates import Abilities
 from router.routing.facts import Facts, RequestFacts
 from router.routing.families import family_of, family_word
@@ -134,7 +134,7 @@ class Tenant:
     ) -> RequestFacts:
         """The facts of one request, nothing computed yet."""
         profile = self.profile
-        facts = RequestFacts(
+        return RequestFacts(
             view,
             headers=headers,
             summaries=summaries,
@@ -142,10 +142,9 @@ class Tenant:
             now=datetime.now(profile.timezone),
             key=key.name if key else None,
             tags=tags_of(headers),
-            provider_used=lambda: self.provider_of(facts.conversation),
+            provider_used=self.provider_of,
             budget_used=self.budget_used,
         )
-        return facts
 
     def ordering(
         self, facts: Facts, *, chance: Callable[[], float] = random.random, takes_turns: bool = True
@@ -156,15 +155,6 @@ class Tenant:
     def target_of(self, conversation: str | None) -> Target | None:
         """Where the conversation's previous request went."""
         return self._conversations.get(conversation) if conversation is not None else None
-
-    def window(self, provider: Provider, model: str) -> int | None:
-        """The tokens that a request to a model may have: the profile's word, what it refused, or the price table's."""
-        own = self.profile.models.get((provider.name, model), {}).get("context")
-        if isinstance(own, int):
-            return own
-        learned = self.health.windows.get((provider.name, model))
-        listed = self.prices.context_window(provider.price_provider, model) if provider.price_provider else None
-        return min(filter(None, (learned, listed)), default=None)
 
     def window_factor(self, provider: Provider, model: str) -> float:
         """How many of a model's tokens to reckon with for each that we count: as usage taught, else its family's."""
@@ -181,13 +171,9 @@ class Tenant:
     def abilities(self, provider: Provider, model: str, api: Api) -> Abilities:
         """What is known of a model that is spoken to in this format: the profile's word, then what the provider said,
         then the tables."""
-        traits = traits_for(provider, model, api, self.profile.models.get((provider.name, model)))
-        return Abilities(
-            window=self.window(provider, model),
-            max_output=traits.max_output,
-            images=traits.images,
-            tools=traits.tools,
-            documents=traits.documents,
+        name = provider.name, model
+        return abilities_of(
+            provider, model, api, self.prices, self.profile.models.get(name), refused=self.health.windows.get(name)
         )
 
     def budget_used(self) -> float | None:

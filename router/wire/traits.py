@@ -23,6 +23,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """The format's own maker answers, with all its strictness (Anthropic, OpenAI, Google); not a compatible server."""
 
     # limits and sampling
+    context: int | None = None
+    """Tokens of input and output together; ``None``: not known here."""
     max_output: int | None = None
     """Tokens the model can write; asked limits are lowered to it, and Messages, which needs a limit, takes it."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"

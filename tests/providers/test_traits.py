@@ -264,7 +264,8 @@ CORRECTED: list[Any] = [
     pytest.param({"images": False}, {"images": False}, id="that it doesn't see"),
     pytest.param({"tools": True, "documents": True}, {"tools": True, "documents": True}, id="what else it takes"),
     pytest.param({"thinking": False}, {"reasoning_in": frozenset()}, id="that it doesn't think"),
-    pytest.param({"context": 1000, "thinking": True}, {}, id="nothing that isn't known"),
+    pytest.param({"context": 1000}, {"context": 1000}, id="how much it holds"),
+    pytest.param({"thinking": True}, {}, id="nothing that isn't known"),
 ]
 
 
@@ -319,7 +320,7 @@ DOCUMENTED = """
     gemini-3.5-flash-preview gemini-3.8-flash-lite gemini-3.1-flash-lite
     deepseek-v3 deepseek-v3-0324 deepseek-r1 kimi-k2-0905-preview k3 glm-5v-turbo grok-4 grok-code-fast-1
     magistral-small-2509 open-mistral-nemo mistral-small-latest mistral-medium-3.5
-    qwen2.5-72b-instruct qwen3-coder-plus qwen3-max qwen3-next-80b-a3b-thinking qwen3-32b qwq-32b
+    qwen2.5-72b-instruct qwen3 qwen3-coder-plus qwen3-max qwen3-next-80b-a3b-thinking qwen3-32b qwq-32b
     llama-3.1-8b-instant llama3.1-8b meta-llama-3-8b-instruct command-r phi-4 mimo-v2.6-pro gemma-2-27b-it
 """.split()  # fmt: skip
 
