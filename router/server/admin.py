@@ -1,6 +1,7 @@
 """Administration: HTTP on a Unix socket in the home, for this user's own commands and nobody else.
 
-``AdminServer`` is the server's side, ``AdminClient`` the commands'. Nothing on TCP changes state.
+``AdminServer`` is the server's side, ``AdminClient`` the commands'; what can be asked is in ``admin_routes``. Nothing
+on TCP changes state.
 """
 
 from __future__ import annotations
@@ -12,29 +13,19 @@ import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from router.errors import ListenError, RouterError
-from router.server import client_keys, replies
+from router.server import replies
+from router.server.admin_routes import TOPICS
 
 if TYPE_CHECKING:
     from router.server.app import App
 
 CLIENT_TIMEOUT_S = 10.0
-
-
-class _NewKey(msgspec.Struct):
-    profile: str
-    name: str
-    daily_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
-
-
-class _Reset(msgspec.Struct):
-    profile: str
-    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] = "*"
 
 
 @web.middleware
@@ -67,14 +58,8 @@ class AdminServer:
     async def open(self) -> None:
         """Listen; the socket is the user's own (0600) from its first moment."""
         routes = web.Application(middlewares=[_tell_errors])
-        routes.router.add_get("/status", self._status)
-        routes.router.add_post("/reload", self._reload)
-        routes.router.add_post("/stop", self._stop)
-        routes.router.add_get("/keys", self._keys)
-        routes.router.add_post("/keys", self._create_key)
-        routes.router.add_delete("/keys/{id}", self._revoke_key)
-        routes.router.add_get("/breakers", self._breakers)
-        routes.router.add_post("/breakers/reset", self._reset_breakers)
+        for topic in TOPICS:
+            routes.add_routes(topic.routes(self._app))
         self._runner = web.AppRunner(routes, access_log=None)
         await self._runner.setup()
         self._path.unlink(missing_ok=True)
@@ -95,60 +80,6 @@ class AdminServer:
         if self._runner is not None:
             await self._runner.cleanup()
         self._path.unlink(missing_ok=True)
-
-    async def _status(self, request: web.Request) -> web.Response:
-        return replies.json_reply(self._app.status())
-
-    async def _reload(self, request: web.Request) -> web.Response:
-        await self._app.tenants.refresh()
-        return replies.json_reply(self._app.status())
-
-    async def _stop(self, request: web.Request) -> web.Response:
-        self._app.request_stop()
-        return replies.json_reply({"stopping": True})
-
-    async def _keys(self, request: web.Request) -> web.Response:
-        return replies.json_reply({"keys": await self._app.ledger.run(client_keys.listed)})
-
-    async def _create_key(self, request: web.Request) -> web.Response:
-        asked = msgspec.json.decode(await request.read(), type=_NewKey)
-        if self._app.tenants.find(asked.profile) is None:
-            return self._missing(asked.profile)
-
-        def job(connection: sqlite3.Connection) -> dict[str, str]:
-            return client_keys.create(connection, profile=asked.profile, name=asked.name, daily_usd=asked.daily_usd)
-
-        return await self._change_keys(job)
-
-    async def _revoke_key(self, request: web.Request) -> web.Response:
-        key_id = request.match_info["id"]
-
-        def job(connection: sqlite3.Connection) -> dict[str, bool]:
-            if not client_keys.revoke(connection, key_id):
-                raise ValueError(f"no key in force has the id {key_id}")
-            return {"revoked": True}
-
-        return await self._change_keys(job)
-
-    async def _change_keys(self, job: Callable[[sqlite3.Connection], Any]) -> web.Response:
-        ledger = self._app.ledger
-        answer = await ledger.run(job)
-        self._app.services.keys = await ledger.run(client_keys.ring)
-        return replies.json_reply(answer)
-
-    async def _breakers(self, request: web.Request) -> web.Response:
-        rows = [each.json(tenant.name) for tenant in self._app.tenants for each in tenant.health.left_alone()]
-        return replies.json_reply({"breakers": rows})
-
-    async def _reset_breakers(self, request: web.Request) -> web.Response:
-        asked = msgspec.json.decode(await request.read(), type=_Reset)
-        tenant = self._app.tenants.find(asked.profile)
-        if tenant is None:
-            return self._missing(asked.profile)
-        return replies.json_reply({"reset": tenant.health.reset(asked.pattern)})
-
-    def _missing(self, profile: str) -> web.Response:
-        return replies.json_reply({"error": self._app.tenants.why_missing(profile)}, status=404)
 
 
 class AdminClient:
