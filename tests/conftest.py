@@ -12,6 +12,11 @@ for name, examples in (("few", 20), ("many", 200)):
     settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The largest matrices have more cases than anybody wants to wait for every time."""
+    parser.addoption("--exhaustive", action="store_true", help="try every case of the largest matrices: minutes")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Properties are tried with few examples where slow tests are left out."""
     settings.load_profile("few" if "not slow" in config.option.markexpr else "many")

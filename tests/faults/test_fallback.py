@@ -1,4 +1,5 @@
-"""Two providers and a fault: before an answer has begun the other one answers, afterwards nothing is ever repeated."""
+"""Two providers and a fault before an answer has begun: the other one answers. For replies that end anywhere see
+``test_cut_anywhere``."""
 
 from __future__ import annotations
 
@@ -9,15 +10,12 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from router.errors import UpstreamError
-from router.server.relay import StreamRelay
-from router.wire.formats import CODECS
 from tests.support.aftermath import aftermath
 from tests.support.answers import answer, message, response
 from tests.support.asking import BY_NAME, CHAT, FORMATS, GEMINI, MESSAGES, RESPONSES, Format, opening
@@ -37,159 +35,13 @@ from tests.support.provider import (
     stream,
     whole,
 )
-from tests.support.raw import RawReply, ask, request
+from tests.support.raw import ask, request
 from tests.support.serving import ENVIRON, serving
-from tests.support.targets import QUICK, Targets, answered, failing, says, story, targets
+from tests.support.targets import QUICK, answered, failing, says, story, targets
 from tests.support.tls import write_tls
 
-ENDINGS = (b"message_stop", b"[DONE]", b"response.completed")
 WAYS = [False, True]
 WAY_NAMES = ["whole", "streamed"]
-
-
-# --- never a second call once a byte has reached the client -----------------------------------------------------------
-
-
-def on_the_wire(form: Format, *, stream: bool) -> bytes:
-    """Every byte of a provider's good reply, from the status line to the end of its framing."""
-    if not stream:
-        body = says(form, "model-1", stream=False)
-        return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in form.events())
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n%s0\r\n\r\n" % chunks
-    )
-
-
-def cut(data: bytes, offset: int) -> Callable[[Received], list[Step]]:
-    """A reply of which only so much arrives; every third connection is reset."""
-    end = Reset() if offset % 3 == 0 else Close()
-    return lambda received: [Raw(data[:offset]), end]
-
-
-def one_answer(form: Format, reply: RawReply, calls: list[int], *, stream: bool) -> None:
-    """The client has seen the second provider's whole answer, or the first one's alone."""
-    assert reply.status == 200
-    if reply.headers["x-router-provider"] == "two":
-        assert calls[1] == 1
-        assert reply.whole
-        assert reply.body == says(form, "model-2", stream=stream)
-        return
-    assert calls == [1, 0], "called again although the client had an answer already"
-    if reply.whole:  # only what stands behind the answer was lost
-        assert reply.body == says(form, "model-1", stream=stream)
-    else:
-        assert stream
-        assert not any(ending in reply.body for ending in ENDINGS)
-        assert b"model-2" not in reply.body
-
-
-async def cut_at(world: Targets, form: Format, offsets: Iterable[int], *, stream: bool) -> set[str]:
-    data, seen = on_the_wire(form, stream=stream), set()
-    for offset in offsets:
-        world.one.answer = cut(data, offset)
-        before = world.calls
-        reply = await world.ask(form, stream=stream)
-        one_answer(form, reply, [now - then for now, then in zip(world.calls, before, strict=True)], stream=stream)
-        seen.add(f"{reply.headers['x-router-provider']}, {'whole' if reply.whole else 'broken'}")
-    return seen
-
-
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("stream", WAYS, ids=WAY_NAMES)
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-async def test_a_reply_cut_somewhere_is_answered_once(form: Format, stream: bool, tmp_path: Path) -> None:
-    size = len(on_the_wire(form, stream=stream))
-    offsets = sorted(random.Random(form.name).sample(range(size), 12))
-    async with targets(tmp_path / "home") as world, world.many(len(offsets)):
-        seen = await cut_at(world, form, offsets, stream=stream)
-    assert "two, whole" in seen
-    assert ("one, broken" in seen) == stream
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("stream", WAYS, ids=WAY_NAMES)
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-async def test_a_reply_cut_anywhere_is_answered_once(form: Format, stream: bool, tmp_path: Path) -> None:
-    size = len(on_the_wire(form, stream=stream))
-    async with targets(tmp_path / "home") as world, world.many(size):
-        world.unbounded()  # every request but the last few is tried again
-        await cut_at(world, form, range(size), stream=stream)
-
-
-class Piecewise:
-    """A provider's reply in pieces, broken off or ended behind the last one."""
-
-    def __init__(self, pieces: list[bytes], *, broken: bool) -> None:
-        self.pieces = pieces[::-1]
-        self.broken = broken
-
-    async def chunk(self) -> bytes:
-        if self.pieces:
-            return self.pieces.pop()
-        if self.broken:
-            raise UpstreamError("broken off", error_class="broken-stream")
-        return b""
-
-
-class Client:
-    """What a client has got."""
-
-    def __init__(self) -> None:
-        self.got = b""
-        self.settled_at = -1
-
-    async def write(self, data: bytes) -> None:
-        self.got += data
-
-    async def settle(self) -> None:
-        self.settled_at = len(self.got)
-
-
-async def relayed(form: Format, data: bytes, chance: random.Random) -> None:
-    """One stream, cut and split at random: either nothing of it was shown, or it is never made to look finished."""
-    part = data[: chance.randrange(len(data))]
-    edges = sorted(chance.randrange(len(part) + 1) for _ in range(chance.randrange(6)))
-    pieces = [part[start:end] for start, end in zip([0, *edges], [*edges, len(part)], strict=True) if end > start]
-    tap = CODECS[form.name].tap()  # type: ignore[index]
-    relay = StreamRelay(Piecewise(pieces, broken=chance.random() < 0.5), tap, idle_s=60.0)  # type: ignore[arg-type]
-    client = Client()
-    error = await failed(relay.open())
-    assert not client.got
-    if error is not None:
-        assert error.error_class == "broken-start"
-        return
-    error = await failed(relay.run(client, client.settle))  # type: ignore[arg-type]
-    if error is None:
-        assert tap.ended
-        assert client.settled_at >= 0
-        assert client.got == part
-    else:
-        assert error.error_class == "broken-stream"
-        assert client.settled_at == -1
-        assert not any(ending in client.got for ending in ENDINGS)
-        assert data.startswith(client.got)
-
-
-async def failed(work: Awaitable[None]) -> UpstreamError | None:
-    try:
-        await work
-    except UpstreamError as error:
-        return error
-    return None
-
-
-@pytest.mark.parametrize(
-    "cases",
-    [1000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
-    ids=["a thousand cases", "a hundred thousand cases"],
-)
-async def test_a_cut_stream_is_hidden_or_left_open(cases: int) -> None:
-    chance = random.Random(7)
-    streams = [(form, b"".join(form.events())) for form in FORMATS]
-    for _ in range(cases):
-        await relayed(*chance.choice(streams), chance)
 
 
 # --- providers that can't be reached ----------------------------------------------------------------------------------

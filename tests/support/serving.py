@@ -38,6 +38,7 @@ class Running:
         """Hold no failure against any target or key from now on."""
         for tenant in self.app.tenants:
             tenant.health.failed = _forgiven  # type: ignore[method-assign]
+            tenant.health.record = _forgiven  # type: ignore[method-assign]
 
     async def flush(self) -> None:
         """Wait until nothing is under way and every record is in the database."""
