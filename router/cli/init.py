@@ -25,7 +25,7 @@ from router.wire.request import Api
 DEFAULT_NAME = "work"
 _SAME = {"quality-first": "quality"}  # presets by another name
 # A model for titles, summaries and the like, at providers whose own clients use one for that.
-_SMALL_MODELS = {"anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini", "gemini": "gemini-2.5-flash"}
+_SMALL_MODELS = {"anthropic": "claude-haiku-5-5", "openai": "gpt-6-luna", "gemini": "gemini-3.5-flash-lite"}
 
 
 def presets() -> dict[str, Path]:
