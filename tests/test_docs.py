@@ -20,7 +20,6 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from router import __version__
-from router.cli.init import presets
 from router.cli.main import COMMANDS, cli
 from router.errors import Refused
 from router.ledger.entry import Outcome
@@ -28,6 +27,7 @@ from router.ledger.migrations import MIGRATIONS
 from router.profile.document import Document
 from router.profile.home import read_server_file
 from router.profile.load import load_profile
+from router.profile.making import presets
 from router.profile.names import RESERVED
 from router.profile.table import Table
 from router.providers.catalog import load_catalog

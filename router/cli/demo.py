@@ -14,10 +14,10 @@ import msgspec
 
 from router.cli.demo_requests import GUEST, DemoRequest, requests
 from router.cli.demo_walk import Amounts, Seen, Tariff, Walk
-from router.cli.init import presets
 from router.cli.places import Places, examples
 from router.cli.usage import command as usage
 from router.errors import ConfigError
+from router.profile.making import presets
 from router.wire.formats import CODECS
 
 if TYPE_CHECKING:

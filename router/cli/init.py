@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -14,28 +12,19 @@ from router.cli import output
 from router.cli.complete import provider_names
 from router.cli.places import Places, examples, home_option
 from router.errors import ConfigError
+from router.profile.making import SYNONYMS, make_profile, preset_files, presets, rules_file
 from router.profile.names import name_problem
-from router.profile.problems import one_of, suggestion
+from router.profile.problems import suggestion
 from router.profile.review import missing_variables
 from router.profile.watch import MAIN
 from router.providers.builtin import DEMO
 from router.providers.provider import Provider
-from router.wire.request import Api
 
 DEFAULT_NAME = "work"
-_SAME = {"quality-first": "quality"}  # presets by another name
-# A model for titles, summaries and the like, at providers whose own clients use one for that.
-_SMALL_MODELS = {"anthropic": "claude-haiku-5-5", "openai": "gpt-6-luna", "gemini": "gemini-3.5-flash-lite"}
-
-
-def presets() -> dict[str, Path]:
-    """The shipped profiles' folders by name."""
-    folder = Path(str(resources.files("router").joinpath("presets")))
-    return {path.name: path for path in sorted(folder.glob("*")) if (path / MAIN).is_file()}
 
 
 def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in (*presets(), *_SAME) if name.startswith(incomplete)]
+    return [name for name in (*presets(), *SYNONYMS) if name.startswith(incomplete)]
 
 
 @click.command(
@@ -75,11 +64,7 @@ def command(places: Places, name: str | None, preset: str | None, chosen: tuple[
         if provider not in places.catalog:
             raise ConfigError(f'no provider "{provider}"{suggestion(provider, places.catalog)}; see `router providers`')
     target = places.home.profiles / name
-    if os.path.lexists(target):
-        if preset is not None or chosen:
-            raise ConfigError(
-                f"the profile {name} exists already in {target}; nothing was changed: edit it, or choose another name"
-            )
+    if os.path.lexists(target) and preset is None and not chosen:
         click.echo(f"The profile {name} exists already in {target}; nothing was changed.")
         _next_steps(places, name, ())
         return
@@ -89,9 +74,12 @@ def command(places: Places, name: str | None, preset: str | None, chosen: tuple[
         providers = _with_keys(places.catalog)
         preset = None if providers else DEMO
         no_key = not providers
-    files = _preset(preset) if preset is not None else {MAIN: _first_file(places, name, providers)}
+    if preset is not None:
+        files = preset_files(preset)
+    else:
+        files = {MAIN: rules_file(name, providers, known_model=places.known_model)}
     places.home.create()
-    _write(target, files)
+    make_profile(target, files)
     what = f"the preset {preset}" if preset is not None else " and ".join(provider.name for provider in providers)
     click.echo(f"Made {target / MAIN} ({what}).")
     if no_key:
@@ -107,78 +95,6 @@ def _with_keys(catalog: Mapping[str, Provider]) -> list[Provider]:
         for provider in catalog.values()
         if any(os.environ.get(variable) for variable in provider.key_variables)
     ]
-
-
-def _preset(name: str) -> dict[str, str]:
-    """The files of a shipped profile. Raises ConfigError."""
-    known = presets()
-    name = _SAME.get(name, name)
-    if name not in known:
-        if name == DEMO:
-            raise ConfigError("no provider key is in the environment; name a provider: `router init work -p anthropic`")
-        raise ConfigError(f'no preset "{name}"; there are {one_of(known) if known else "none"}')
-    folder = known[name]
-    return {
-        path.relative_to(folder).as_posix(): path.read_text("utf-8")
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-    }
-
-
-def _first_file(places: Places, name: str, providers: Sequence[Provider]) -> str:
-    """A routing.toml that keeps the requested models and sends each wire format to a provider that speaks it."""
-    first = providers[0]
-    lines = [
-        f"# Where the requests to /{name} go: rules are tried in order, the first that matches wins, [default] takes",
-        f"# the rest. `router check {name}` tells what is wrong here, `router explain {name}` where a request goes.",
-        "version = 1",
-        "",
-    ]
-    for other, formats in _by_format(providers):
-        lines += [
-            "[[rule]]",
-            f"match = {{ api = [{', '.join(map(_quoted, formats))}] }}  # what {first.name} doesn't speak",
-            f"to = {_quoted(other.name)}",
-            "",
-        ]
-    small = _SMALL_MODELS.get(first.name)
-    if small is not None and places.known_model(first.name, small):
-        lines += [
-            "[[rule]]",
-            "match = { background = true }  # titles, summaries and other small jobs of the agent",
-            f"to = {_quoted(first.name)}",
-            f"model = {_quoted(small)}",
-            "",
-        ]
-    lines += ["[default]", f"to = {_quoted(first.name)}  # without a model, the requested one is kept", ""]
-    return "\n".join(lines)
-
-
-def _by_format(providers: Sequence[Provider]) -> Iterator[tuple[Provider, list[Api]]]:
-    """The wire formats that the first provider doesn't speak, with the first of the others that does."""
-    spoken = set(providers[0].formats)
-    for provider in providers[1:]:
-        formats = [api for api in provider.formats if api not in spoken]
-        spoken.update(formats)
-        if formats:
-            yield provider, formats
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
-
-
-def _write(target: Path, files: Mapping[str, str]) -> None:
-    """The profile's folder, whole or not at all."""
-    made = target.with_name(f".{target.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(mode=0o700)
-    for name, text in files.items():
-        path = made / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        path.chmod(0o600)
-    os.rename(made, target)
 
 
 def _next_steps(places: Places, name: str, providers: Sequence[Provider]) -> None:

@@ -44,7 +44,7 @@ def command(
     Profiles are read from the home and watched: a change is checked and swapped in whole. The server goes on with the
     last good version of a file that became wrong.
     """
-    from router.cli.init import presets
+    from router.profile.making import presets
     from router.server.app import ServeOptions, run
 
     only = None

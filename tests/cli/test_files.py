@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from router.cli import init
 from router.cli.asked import guess_api
+from router.profile import making
 from router.profile.home import Home
 
 PAYLOADS = Path(__file__).resolve().parent.parent / "data" / "payloads"
@@ -309,7 +309,7 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "demo" / "concepts").mkdir(parents=True)
     (folder / "demo" / "routing.toml").write_text('[default]\nto = "demo"\nmodel = "demo-small"\n')
     (folder / "demo" / "concepts" / "cheap.md").write_text("# cheap\nsynonyms:: low cost\n")
-    monkeypatch.setattr(init, "presets", lambda: {"demo": folder / "demo"})
+    monkeypatch.setattr(making, "presets", lambda: {"demo": folder / "demo"})
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ PRESETS = ["balanced", "cheapest", "demo", "fastest", "local", "quality", "savin
 
 
 def test_all_presets_are_shipped() -> None:
-    assert sorted(init.presets()) == PRESETS
+    assert sorted(making.presets()) == PRESETS
 
 
 @pytest.mark.parametrize("name", [*PRESETS, "quality-first"])
