@@ -36,8 +36,15 @@ LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--log-level", type=click.Choice(LEVELS), help="How much to print.  [default: info]")
 @click.option("--demo", is_flag=True, help="Serve the shipped demo profile: no keys, no network.")
+@click.option("--background", is_flag=True, hidden=True, help="Started by `router start`.")
 def command(
-    home: Path, profiles: Path | None, host: str | None, port: int | None, log_level: str | None, demo: bool
+    home: Path,
+    profiles: Path | None,
+    host: str | None,
+    port: int | None,
+    log_level: str | None,
+    demo: bool,
+    background: bool,
 ) -> None:
     """Run the server in the foreground until Ctrl-C.
 
@@ -51,7 +58,13 @@ def command(
     if demo and profiles is None and DEMO in (shipped := presets()):
         profiles, only = shipped[DEMO].parent, DEMO
     options = ServeOptions(
-        home.expanduser(), profiles=profiles, host=host or None, port=port, log_level=log_level, only=only
+        home.expanduser(),
+        profiles=profiles,
+        host=host or None,
+        port=port,
+        log_level=log_level,
+        only=only,
+        background=background,
     )
     status = run(options, on_ready=_greet)
     if status:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from router.errors import AlreadyRunning
+
+_TRIES, _PAUSE_S = 5, 0.02  # whoever asks for the holder has the lock for an instant
 
 
 class HomeLock:
@@ -23,15 +26,20 @@ class HomeLock:
     def acquire(self) -> HomeLock:
         """Take the lock or raise AlreadyRunning naming the holder."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(fd, 32).decode("ascii", "replace").strip()
-            os.close(fd)
-            raise AlreadyRunning(
-                f"another router{f' (process {holder})' if holder else ''} is using {self.path.parent}; "
-                "stop it first, or give this one another --home"
-            ) from error
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if left:
+                    time.sleep(_PAUSE_S)
+                    continue
+                other = os.read(fd, 32).decode("ascii", "replace").strip()
+                os.close(fd)
+                raise AlreadyRunning(
+                    f"another router{f' (process {other})' if other else ''} is using {self.path.parent}; "
+                    "`router stop` ends it, or give this one another --home"
+                ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
@@ -48,3 +56,19 @@ class HomeLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.release()
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds a home's lock, as the file names it; None if nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        written = os.read(fd, 32).strip()
+        return int(written) if written.isdigit() else None
+    finally:
+        os.close(fd)
+    return None

@@ -106,6 +106,11 @@ class Home:
         return self.path / "logs"
 
     @property
+    def server_log(self) -> Path:
+        """What a server in the background prints; no profile's log can have this name."""
+        return self.logs / "_server.log"
+
+    @property
     def socket(self) -> Path:
         return self.path / "router.sock"
 

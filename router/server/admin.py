@@ -96,16 +96,18 @@ class AdminClient:
             return False
         return True
 
-    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: object = None, *, timeout_s: float = CLIENT_TIMEOUT_S
+    ) -> dict[str, Any]:
         """One call. Raises RouterError with the server's text, or when no server answers."""
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, timeout_s)
         try:
             payload = None if body is None else msgspec.json.encode(body)
             connection.request(method, path, payload, {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise RouterError(f"no router answers on {self._path}; start one with `router serve`") from error
+            raise RouterError(f"no router answers on {self._path}; start one with `router start`") from error
         finally:
             connection.close()
         if response.status >= 400:
@@ -114,11 +116,11 @@ class AdminClient:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("router", timeout=CLIENT_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("router", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CLIENT_TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))

@@ -45,6 +45,7 @@ from router.server.home_files import HomeFiles
 from router.server.listeners import Listener, is_loopback, server_tls
 from router.server.pages import services_problems
 from router.server.request_log import RequestLog
+from router.server.server_log import ServerLog
 from router.server.services import Services
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
@@ -67,6 +68,7 @@ class ServeOptions:
     port: int | None = None
     log_level: str | None = None
     only: str | None = None  # of the profiles in that folder, when it isn't all
+    background: bool = False  # it prints into the home's server log, which has no requests: profiles have logs
 
 
 class App:
@@ -366,11 +368,11 @@ def give_memory_back() -> None:
 
 def run(options: ServeOptions, on_ready: Callable[[App], None] = lambda app: None) -> int:
     """Serve in the foreground until a signal. Returns 0; raises RouterErrors that know their exit status."""
-    console = standard_error()
+    console = ServerLog(Home(options.home).server_log) if options.background else standard_error()
     logging.basicConfig(
         level=(options.log_level or "info").upper(),
         format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
+        datefmt="%Y-%m-%d %H:%M:%S" if options.background else "%H:%M:%S",
         handlers=[console],
     )
     logging.raiseExceptions = False  # what can't be logged must not fail a request
@@ -384,7 +386,7 @@ def run(options: ServeOptions, on_ready: Callable[[App], None] = lambda app: Non
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     async def serve() -> None:
-        await App(options, console=console.write).serve(tell)
+        await App(options, console=None if options.background else console.write).serve(tell)
 
     try:
         asyncio.run(serve())

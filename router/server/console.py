@@ -55,8 +55,12 @@ class Console(logging.Handler):
             try:
                 while text and self._fd is not None:
                     text = text[os.write(self._fd, text) :]
+                self.written()
             except OSError:  # closed, or a full disk
                 self.dropped += 1
+
+    def written(self) -> None:
+        """Called in the thread after each text."""
 
 
 def standard_error() -> Console:

@@ -65,10 +65,11 @@ class RequestLog:
         finally:
             os.close(fd)
         if size > MAX_BYTES:
-            _rotate(path)
+            rotate(path)
 
 
-def _rotate(path: Path) -> None:
+def rotate(path: Path) -> None:
+    """Make room for a new file: ``work.log`` becomes ``work.log.1``, and so on; the oldest goes."""
     for number in range(KEPT_FILES - 1, 0, -1):
         older = path.with_name(f"{path.name}.{number}")
         if older.exists():

@@ -174,7 +174,7 @@ async def test_status_and_stop(router: Running) -> None:
     status = await call(router, "GET", "/status")
     assert status["pid"] == os.getpid()
     assert [one["profile"] for one in status["profiles"]] == ["home", "work"]
-    assert await call(router, "POST", "/stop") == {"stopping": True}
+    assert await call(router, "POST", "/stop") == {"stopping": True, "grace_s": 5.0}
     assert router.app.stopping.is_set()
 
 

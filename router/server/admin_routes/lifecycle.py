@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from aiohttp import web
 
 from router.server import replies
+from router.server.admin_routes.asked import asked
 
 if TYPE_CHECKING:
     from router.server.app import App
+
+
+class _Stop(msgspec.Struct):
+    now: bool = False
 
 
 def routes(app: App) -> list[web.RouteDef]:
@@ -23,7 +29,10 @@ def routes(app: App) -> list[web.RouteDef]:
         return replies.json_reply(app.status())
 
     async def stop(request: web.Request) -> web.Response:
+        now = (await asked(request, _Stop)).now
         app.request_stop()
-        return replies.json_reply({"stopping": True})
+        if now:
+            app.request_stop()
+        return replies.json_reply({"stopping": True, "grace_s": 0 if now else app.settings.stop_grace_s})
 
     return [web.get("/status", status), web.post("/reload", reload), web.post("/stop", stop)]
