@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import click
 
@@ -14,10 +15,13 @@ from router.cli.places import Places, examples, json_option, places_options
 from router.errors import ConfigError, RouterError
 from router.profile.problems import Problem
 from router.profile.profile import Profile, RouteTest
+from router.profile.review import unknown_abilities
 from router.profile.watch import MAIN
+from router.providers.abilities import abilities_of
 from router.providers.addresses import endpoint_url
 from router.providers.builtin import NOWHERE
 from router.providers.provider import Provider
+from router.routing.candidates import Abilities
 from router.routing.facts import Facts
 from router.routing.labels import header_form
 from router.routing.rules import RouteDecision, decide
@@ -93,7 +97,13 @@ def _check(places: Places, name: str) -> _Checked:
         return _Checked(name, loaded.problems)
     asker = Asker(places, loaded.profile) if loaded.profile.tests else None
     tests = tuple(_run(asker, test) for test in loaded.profile.tests) if asker is not None else ()
-    return _Checked(name, loaded.problems, tests, loaded.profile)
+    unknown = unknown_abilities(loaded.profile, places.known_model, partial(_abilities, places, loaded.profile))
+    problems = sorted((*loaded.problems, *unknown), key=lambda problem: (problem.file, problem.line or 0))
+    return _Checked(name, tuple(problems), tests, loaded.profile)
+
+
+def _abilities(places: Places, profile: Profile, provider: Provider, model: str) -> Abilities:
+    return abilities_of(provider, model, provider.formats[0], places.prices, profile.models.get((provider.name, model)))
 
 
 def _run(asker: Asker, test: RouteTest) -> _Tested:

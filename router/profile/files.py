@@ -17,6 +17,11 @@ class Unreadable(Exception):
         self.line = line
 
 
+def label_of(directory: Path, name: str) -> str:
+    """A profile's file as messages call it: ``profiles/work/routing.toml``."""
+    return "/".join(part for part in (directory.parent.name, directory.name, name) if part)
+
+
 def read_bytes(path: Path) -> bytes:
     """A regular file's content, at most 1 MiB. Raises ``Unreadable``.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from router.profile.document import Document
 from router.profile.dotenv import parse_dotenv
-from router.profile.files import Unreadable, decode, private_problem, read_by_others, read_bytes, read_text
+from router.profile.files import Unreadable, decode, label_of, private_problem, read_by_others, read_bytes, read_text
 from router.profile.inactive import inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, Severity, shown, suggestion
@@ -113,9 +113,8 @@ class _Folder:
         self._hash = hashlib.sha256()
 
     def label(self, name: str) -> str:
-        """A file as messages call it: ``profiles/work/routing.toml``."""
-        parent = self.directory.parent.name
-        return "/".join(part for part in (parent, self.directory.name, name) if part)
+        """A file as messages call it."""
+        return label_of(self.directory, name)
 
     def add(self, name: str, line: int | None, message: str, severity: Severity = "error") -> None:
         self.problems.append(Problem(self.label(name), line, "", message, severity))
