@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from router.routing.encoding import load_encoding
-from router.server import bodies, exchange, listeners
+from router.server import bodies, listeners, outgoing
 from tests.support.aftermath import aftermath, nothing_recorded
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE, opening
@@ -307,7 +307,7 @@ async def impatient(home: Path, provider: FakeProvider) -> AsyncIterator[Running
 async def test_a_client_that_reads_nothing_is_cut_off_and_its_provider_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: FakeProvider
 ) -> None:
-    monkeypatch.setattr(exchange, "FLUSH_S", 0.2)
+    monkeypatch.setattr(outgoing, "FLUSH_S", 0.2)
     provider.answer = flooding
     async with impatient(tmp_path / "home", provider) as router:
         async with aftermath(router, provider) as after:

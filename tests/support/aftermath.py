@@ -1,13 +1,15 @@
 """What must hold after every fault, whatever it was.
 
 ``aftermath`` wraps one exchange: behind it there is exactly one more settled row, exactly one more settled row for each
-call that was made, nothing under way, no task left over, and no connection to a provider still in use.
+call that was made, nothing under way, no task left over, no connection to a provider still in use, and no breaker that
+waits for a verdict. ``leaving_nothing`` wraps any number of exchanges and looks for the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +63,30 @@ async def aftermath(router: Running, *providers: FakeProvider) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
+async def leaving_nothing(router: Running, *providers: FakeProvider) -> AsyncIterator[None]:
+    """Whatever was asked inside, in the end every request has its row, every call its own, and nothing goes on.
+
+    ``providers`` are all that are called, unless there are others that nobody can count the calls of.
+    """
+    tasks = asyncio.all_tasks()
+    known = len(await router.rows("attempts"))
+    yield
+    if router.app.services.draining:
+        return  # stopped by the test, whose affair it is then
+    await at_rest(router, tasks)
+    rows, attempts = await router.rows(), await router.rows("attempts")
+    assert {row["state"] for row in (*rows, *attempts)} <= {"settled"}
+    assert None not in {row["outcome"] for row in rows}
+    assert {row["id"]: row["attempts"] for row in rows if row["attempts"]} == Counter(
+        attempt["request_id"] for attempt in attempts
+    )
+    if providers:
+        made = sum(received.method == "POST" for provider in providers for received in provider.requests)
+        assert len(attempts) - known == made, f"{made} calls, {len(attempts) - known} rows"
+    check_books(router)
+
+
+@contextlib.asynccontextmanager
 async def nothing_recorded(router: Running, *providers: FakeProvider) -> AsyncIterator[None]:
     """What happens inside leaves no row, makes no call, and leaves nothing under way."""
     known = len(await router.rows())
@@ -77,7 +103,7 @@ async def at_rest(router: Running, before: Iterable[asyncio.Task[Any]]) -> None:
     services = router.app.services
 
     def still() -> list[object]:
-        return [*services.active, *_leased(router), *_strays(before)]
+        return [*services.active, *_leased(router), *_strays(before), *_probes(router)]
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SOON_S):
@@ -86,6 +112,7 @@ async def at_rest(router: Running, before: Iterable[asyncio.Task[Any]]) -> None:
     assert not services.active, "an exchange is still under way"
     assert not _leased(router), "a connection to a provider is still in use"
     assert not _strays(before), "a task is left over"
+    assert not _probes(router), "a breaker waits for a verdict"
     assert services.idle.is_set()
 
 
@@ -104,6 +131,11 @@ def _leased(router: Running) -> list[object]:
     connector = router.app.services.upstream._session.connector
     assert connector is not None
     return list(connector._acquired)
+
+
+def _probes(router: Running) -> list[object]:
+    breakers = (breaker for tenant in router.app.tenants for breaker in tenant.health.breakers._breakers.values())
+    return [breaker.probe for breaker in breakers if breaker.probe is not None]
 
 
 def _strays(before: Iterable[asyncio.Task[Any]]) -> list[object]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router.health.retry import RetryBudget
-from tests.support.aftermath import Aftermath, aftermath, at_rest, check_books
+from tests.support.aftermath import Aftermath, aftermath, at_rest, check_books, leaving_nothing
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, Format
 from tests.support.provider import FakeProvider, Received, Step, whole
@@ -116,16 +116,20 @@ async def targets(
     count: int = 2,
     formats: Sequence[Sequence[str]] = (),
     keys: Sequence[str] = (),
-    addresses: Iterable[str] = (),
+    addresses: Sequence[str] = (),
     resentful: bool = False,
     server: str = "",
 ) -> AsyncIterator[Targets]:
-    """A router with ``count`` providers that answer well until told otherwise; the first of them may be elsewhere."""
+    """A router with ``count`` providers that answer well until told otherwise; the first of them may be elsewhere.
+
+    Nothing may be left behind in the end, whatever was asked.
+    """
     async with contextlib.AsyncExitStack() as stack:
         providers = [await stack.enter_async_context(FakeProvider(answer)) for _ in range(count)]
         urls = [*addresses, *(provider.url for provider in providers)][:count]
         text = profile(urls, settings, formats=formats, keys=keys)
         router = await stack.enter_async_context(serving(home, {"work": text}, resentful=resentful, settings=server))
+        await stack.enter_async_context(leaving_nothing(router, *([] if addresses else providers)))
         yield Targets(router, providers)
 
 
