@@ -175,12 +175,12 @@ class Header(Keyed):
 class Time(Keyed):
     """The time of day, in the profile's timezone; a range may go over midnight. Its end is not part of it."""
 
-    __slots__ = ("_minutes", "ranges")
+    __slots__ = ("minutes", "ranges")
     key = "time"
 
     def __init__(self, ranges: tuple[tuple[int, int], ...]) -> None:
         self.ranges = ranges  # minutes since midnight: from, until
-        self._minutes = frozenset(
+        self.minutes = frozenset(
             minute % _MINUTES_A_DAY
             for start, end in ranges
             for minute in range(start, end if end > start else end + _MINUTES_A_DAY)
@@ -199,7 +199,7 @@ class Time(Keyed):
         return cls(good) if len(good) == len(words) else None
 
     def test(self, facts: Facts) -> bool:
-        return facts.now.hour * 60 + facts.now.minute in self._minutes
+        return facts.now.hour * 60 + facts.now.minute in self.minutes
 
     def seen(self, facts: Facts) -> str:
         return facts.now.strftime("%H:%M")
