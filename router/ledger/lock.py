@@ -40,10 +40,29 @@ class HomeLock:
                     f"another router{f' (process {other})' if other else ''} is using {self.path.parent}; "
                     "`router stop` ends it, or give this one another --home"
                 ) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        self.sign()
         return self
+
+    @classmethod
+    def adopt(cls, path: Path, fd: int) -> HomeLock:
+        """Hold the lock together with the process that gave this descriptor of it: it ends when both have let go."""
+        lock = cls(path)
+        lock._fd = fd
+        lock.sign()
+        return lock
+
+    @property
+    def fd(self) -> int:
+        """The open file that the lock belongs to."""
+        assert self._fd is not None
+        return self._fd
+
+    def sign(self) -> None:
+        """Write this process into the file as the holder."""
+        name = f"{os.getpid()}\n".encode()
+        os.pwrite(self.fd, name, 0)
+        os.ftruncate(self.fd, len(name))
 
     def release(self) -> None:
         """Let go; doing it twice is harmless."""

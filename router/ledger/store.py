@@ -3,6 +3,9 @@
 Whoever records puts a record into the queue, which never blocks, and may await the returned future: it is done when the
 record is committed. While one commit runs, the next batch gathers, so commits are shared under load without a timer.
 The database is written by this task only; reports read through connections of their own (``reports.py``).
+
+At a restart the writing is handed over: ``hand_over`` closes the connection, then either ``forward`` sends every record
+to the process that writes from now on, or ``take_back`` goes on as before. What is put in between waits.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import os
 import sqlite3
 import stat
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -23,7 +26,7 @@ from router.errors import LedgerError
 from router.ledger.entry import AttemptRecord, Settlement
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.spill import Spill
-from router.ledger.writing import Record, Settle, write_records
+from router.ledger.writing import Record, Settle, request_of, write_records
 
 log = logging.getLogger("router.ledger")
 T = TypeVar("T")
@@ -54,6 +57,10 @@ _PRAGMAS = (
 )
 
 
+Send = Callable[[list[Record]], Awaitable[None]]
+"""Has another process keep records; done when they are committed. Raises ConnectionError when there is none any more."""
+
+
 class _Connection(aiosqlite.Connection):
     """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
 
@@ -81,35 +88,34 @@ class Ledger:
         self.failing: str | None = None  # why writing fails right now
         self.spilled = 0  # records that took the spill file since the start
         self.lost = 0  # records that could be kept nowhere; anything but 0 is shown as a problem
-        self._connection = connection
+        self._connection: _Connection | None = connection  # None: another process writes
+        self._send: Send | None = None  # to the process that writes in our place
+        self._decided = asyncio.Event()  # whether it is clear which process writes
+        self._decided.set()
         self._spill = Spill(path.with_suffix(".spill"))
         self._queue: deque[_Waiting] = deque()
         self._batch: list[_Waiting] = []  # being written right now
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
+        self._halted = False
         self._writer: asyncio.Task[None]
 
     @classmethod
-    async def open(cls, path: Path) -> Ledger:
-        """Open or create the ledger, bring its schema up to date and settle what a crash left open.
+    async def open(cls, path: Path, *, under_way: Collection[str] = ()) -> Ledger:
+        """Open or create the ledger, bring its schema up to date and settle what a crash left open: every open row but
+        those ``under_way`` in another process.
 
         Raises LedgerError with the remedy in its text; never deletes or overwrites a damaged file.
         """
-        _check_file(path)
-        connection = _Connection(lambda: sqlite3.connect(path, isolation_level=None, cached_statements=64), 64)
-        await connection
+        connection = await _connect(path)
+        ledger = cls(path, connection)
         try:
-            await connection.run(_prepare)
-            ledger = cls(path, connection)
-            await ledger._recover()
+            await ledger._recover(under_way)
         except sqlite3.Error as error:
             await connection.close()
             raise LedgerError(f"the ledger {path} can't be used: {error}; {_remedy(error)}") from error
-        except LedgerError as error:
-            await connection.close()
-            raise LedgerError(f"the ledger {path} can't be used: {error}") from error
-        ledger._writer = asyncio.create_task(ledger._write(), name="ledger writer")
+        ledger._begin()
         return ledger
 
     def put(self, record: Record, *, patience_s: float = LONG_S) -> asyncio.Future[bool]:
@@ -151,6 +157,9 @@ class Ledger:
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a small job of one's own on the writing connection, between two batches."""
+        await self._decided.wait()
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("another process writes it by now")
         return await self._connection.run(job)
 
     @property
@@ -158,9 +167,54 @@ class Ledger:
         """Records not committed yet."""
         return len(self._queue) + len(self._batch)
 
+    @property
+    def unwritten(self) -> set[str]:
+        """The requests of which records are not committed yet."""
+        return {request_of(waiting.record) for waiting in (*self._batch, *self._queue)}
+
+    # --- handing over ---------------------------------------------------------------------------------------------
+
+    async def hand_over(self) -> None:
+        """Let go of the database, so that another process can write it."""
+        self._decided.clear()
+        self._halted = True
+        self._wake.set()
+        await self._writer
+        assert self._connection is not None
+        await self._connection.close()
+        self._connection = None
+
+    def forward(self, send: Send) -> None:
+        """From now on another process keeps what is put here, and what was put since ``hand_over``."""
+        self._send = send
+        self._begin()
+
+    async def take_back(self) -> None:
+        """There is no other process after all: write again. Raises LedgerError where the database can't be used."""
+        if not self._halted:  # records were forwarded
+            self._halted = True
+            self._wake.set()
+            await self._writer
+        self._connection = await _connect(self.path)
+        self._send = None
+        self._begin()
+
+    async def interrupt(self, ids: Iterable[str]) -> None:
+        """Another process has died: take in what it spilled, and settle those of its requests that are open still."""
+        await self._import_spill()
+        await self.run(lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ids]))
+
+    def _begin(self) -> None:
+        self._halted = False
+        self._decided.set()
+        self._writer = asyncio.create_task(self._write(), name="ledger writer")
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
     async def close(self) -> None:
-        """Write what is waiting, then close; records that can't be written are spilled."""
+        """Write what is waiting, then close; records that can't be written are spilled, and so are later ones."""
         self._closing = True
+        self._decided.set()
         self._wake.set()
         await self._writer
         for waiting in self._queue:
@@ -169,6 +223,8 @@ class Ledger:
         self._queue.clear()
         if self._watch is not None:
             self._watch.cancel()
+        if self._connection is None:
+            return
         try:
             await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
@@ -176,7 +232,7 @@ class Ledger:
         await self._connection.close()
 
     async def _write(self) -> None:
-        while True:
+        while not self._halted:
             if not self._queue:
                 if self._closing:
                     return
@@ -186,8 +242,8 @@ class Ledger:
             batch = self._batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             records = [waiting.record for waiting in batch]
             try:
-                await self._store(records)
-            except sqlite3.Error as error:
+                await (self._store(records) if self._send is None else self._send(records))
+            except (sqlite3.Error, ConnectionError) as error:
                 self._queue.extendleft(reversed(batch))
                 self._batch = []
                 if self.failing is None:
@@ -203,7 +259,7 @@ class Ledger:
             self._batch = []
             for waiting in batch:
                 waiting.settle()
-            if self._spill.count and not self._queue:
+            if self._spill.count and not self._queue and self._connection is not None:
                 await self._import_spill()
 
     async def _store(self, records: list[Record]) -> None:
@@ -220,20 +276,38 @@ class Ledger:
             for record in records:
                 await self._store([record])
 
-    async def _recover(self) -> None:
+    async def _recover(self, under_way: Collection[str]) -> None:
         await self._import_spill()
-        interrupted = await self.run(_interrupt_open)
+        interrupted = await self.run(
+            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ not in under_way])
+        )
         if interrupted:
             log.warning("%d requests were under way when the router stopped; marked as interrupted", interrupted)
 
     async def _import_spill(self) -> None:
-        records = self._spill.read()
         try:
+            records = self._spill.read()
             if records:
                 await self._store(records)
             self._spill.clear()
         except (sqlite3.Error, OSError) as error:
             log.error("the spill file %s could not be imported: %s", self._spill.path, error)
+
+
+async def _connect(path: Path) -> _Connection:
+    """The writing connection, the schema up to date. Raises LedgerError."""
+    _check_file(path)
+    connection = _Connection(lambda: sqlite3.connect(path, isolation_level=None, cached_statements=64), 64)
+    await connection
+    try:
+        await connection.run(_prepare)
+    except sqlite3.Error as error:
+        await connection.close()
+        raise LedgerError(f"the ledger {path} can't be used: {error}; {_remedy(error)}") from error
+    except LedgerError as error:
+        await connection.close()
+        raise LedgerError(f"the ledger {path} can't be used: {error}") from error
+    return connection
 
 
 def _check_file(path: Path) -> None:
@@ -275,29 +349,27 @@ def _remedy(error: sqlite3.Error) -> str:
     return "move it aside (it is left as it is) or restore a backup"
 
 
-def _interrupt_open(connection: sqlite3.Connection) -> int:
-    """Settle the rows that a dead process left open: the calls may have been billed, the cost is unknown."""
-    rows = connection.execute(
-        "SELECT r.id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms FROM requests r "
-        "LEFT JOIN attempts a ON a.request_id = r.id WHERE r.state = 'open' ORDER BY r.id, a.number"
-    ).fetchall()
-    attempts: dict[str, list[AttemptRecord]] = {}
-    for request_id, number, role, provider, model, key_name, time_ms in rows:
-        kept = attempts.setdefault(request_id, [])
-        if number is not None:
-            kept.append(
-                AttemptRecord(
-                    request_id, number, role, provider, model, key_name, time_ms,
-                    error_class="interrupted", maybe_billed=True,
-                )
-            )  # fmt: skip
-    write_records(
-        connection,
-        [
-            Settle(
-                Settlement(request_id, "interrupted", None, error_class="interrupted", attempts=len(kept)), tuple(kept)
+def _open_ids(connection: sqlite3.Connection) -> list[str]:
+    return [id_ for (id_,) in connection.execute("SELECT id FROM requests WHERE state = 'open' ORDER BY id")]
+
+
+def _interrupt(connection: sqlite3.Connection, ids: list[str]) -> int:
+    """Settle rows that a dead process left open: the calls may have been billed, the cost is unknown."""
+    settles = []
+    for request_id in ids:
+        rows = connection.execute(
+            "SELECT number, role, provider, model, key_name, time_ms FROM attempts WHERE request_id = ? "
+            "ORDER BY number",
+            (request_id,),
+        )
+        kept = tuple(
+            AttemptRecord(
+                request_id, number, role, provider, model, key_name, time_ms,
+                error_class="interrupted", maybe_billed=True,
             )
-            for request_id, kept in attempts.items()
-        ],
-    )
-    return len(attempts)
+            for number, role, provider, model, key_name, time_ms in rows
+        )  # fmt: skip
+        ended = Settlement(request_id, "interrupted", None, error_class="interrupted", attempts=len(kept))
+        settles.append(Settle(ended, kept))
+    write_records(connection, settles)
+    return len(settles)

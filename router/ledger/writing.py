@@ -100,6 +100,17 @@ class Settle:
 Record = Begin | Settle | Annotate
 
 
+def request_of(record: Record) -> str:
+    """The id of the request that a record is about."""
+    match record:
+        case Begin(intent):
+            return intent.id
+        case Settle(settlement):
+            return settlement.id
+        case Annotate(request_id):
+            return request_id
+
+
 class RollupKey(NamedTuple):
     """One line of the hourly sums."""
 

@@ -105,7 +105,7 @@ async def test_requests_are_served_shown_as_a_problem_and_recorded_later(fault: 
     assert [row["attempts"] for row in rows] == [1] * 6
     assert len(await router.rows("attempts", "state = 'settled'")) == 6
     async with asyncio.timeout(3):
-        while router.app.home.database.with_suffix(".spill").exists():
+        while list(router.app.home.path.glob("router.spill*")):
             await asyncio.sleep(0.01)
     check_books(router)
     assert (await health(router))["status"] == "healthy"
