@@ -1,8 +1,9 @@
 """Where each key of a TOML text stands.
 
 ``tomllib`` gives values without their places. This walks the same text once more, only to note the line of every
-header, key and list element, so that a problem can say where to look. It trusts that ``tomllib`` has accepted the text
-(or has accepted it up to where it ends); it decides nothing about validity itself.
+header, key and list element, so that a problem can say where to look, and where each begins and ends, so that it can be
+changed. It trusts that ``tomllib`` has accepted the text (or has accepted it up to where it ends); it decides nothing
+about validity itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tomllib
 from bisect import bisect_right
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from router.profile.problems import KeyPath
 
@@ -37,6 +39,28 @@ def key_lines(text: str) -> Mapping[KeyPath, int]:
     return _Scanner(text).scan().lines
 
 
+class Statement(NamedTuple):
+    """A header, or a key with its value: its path as in ``key_lines``, and where in the text it begins and ends."""
+
+    path: KeyPath
+    is_header: bool
+    start: int
+    end: int
+
+
+class Layout(NamedTuple):
+    """What stands where in a text: its statements in order, and from where to where each key's value goes."""
+
+    statements: tuple[Statement, ...]
+    values: Mapping[KeyPath, tuple[int, int]]
+
+
+def layout(text: str) -> Layout:
+    """The layout of a valid TOML text whose lines end in ``\\n``."""
+    scanner = _Scanner(text).scan()
+    return Layout(tuple(scanner.statements), scanner.values)
+
+
 def last_key(text: str) -> tuple[KeyPath, int]:
     """The last key or header that begins in ``text``, whose end may be missing."""
     scanner = _Scanner(text)
@@ -57,6 +81,8 @@ class _Scanner:
         self.at = 0
         self.lines: dict[KeyPath, int] = {}
         self.lists: dict[KeyPath, int] = {}
+        self.statements: list[Statement] = []
+        self.values: dict[KeyPath, tuple[int, int]] = {}
         self.last: KeyPath = ()
         self.last_line = 1
         self._ends = [match.start() for match in re.finditer("\n", self.text)]
@@ -65,12 +91,13 @@ class _Scanner:
         table: KeyPath = ()
         self._skip(_BLANK)
         while self.at < len(self.text):
-            if self.text.startswith("[[", self.at):
+            start, is_header = self.at, self.text.startswith("[", self.at)
+            if self.text.startswith("[[", start):
                 table = self._list_header()
-            elif self.text.startswith("[", self.at):
+            elif is_header:
                 table = self._header()
-            else:
-                self._pair(table)
+            path = table if is_header else self._pair(table)
+            self.statements.append(Statement(path, is_header, start, self._end(start)))
             self._skip(_BLANK)
         return self
 
@@ -103,7 +130,7 @@ class _Scanner:
         self._note(path, line)
         return (*path, self.lists[path]) if path in self.lists else path
 
-    def _pair(self, table: KeyPath) -> None:
+    def _pair(self, table: KeyPath) -> KeyPath:
         line = self._line()
         path = table
         for part in self._key():
@@ -112,7 +139,10 @@ class _Scanner:
         self._note(path, line, last=True)
         self._expect("=")
         self._skip(_SPACE)
+        start = self.at
         self._value(path)
+        self.values[path] = (start, self._end(start))
+        return path
 
     def _key(self) -> list[str]:
         parts = []
@@ -166,6 +196,10 @@ class _Scanner:
         self.lines.setdefault(path, line)
         if last:
             self.last, self.last_line = path, line
+
+    def _end(self, start: int) -> int:
+        """Where what begins at ``start`` and was just passed ends: spaces behind it aren't part of it."""
+        return start + len(self.text[start : self.at].rstrip())
 
     def _line(self) -> int:
         return bisect_right(self._ends, self.at - 1) + 1
