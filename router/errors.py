@@ -18,7 +18,8 @@
     │   ├── Misdirected             421  the Host header names somebody else
     │   ├── UpgradeRequired         426  a WebSocket upgrade where only POST is served
     │   ├── TooManyRequests         429  a limit; carries retry_after_s
-    │   └── Unavailable             503  draining, disabled profile, ledger out of order
+    │   └── Unavailable             503  draining, ledger out of order
+    │       └── Halted              503  the profile is stopped or disabled
     ├── UpstreamError           one attempt at a provider failed; knows its error class
     ├── CredentialMissing       a provider's key isn't where its reference points
     ├── ConfigError             wrong files or options                        (exit status 2)
@@ -158,10 +159,14 @@ class TooManyRequests(Refused):
 
 
 class Unavailable(Refused):
-    """The server drains, the profile is disabled, or the ledger is out of order."""
+    """The server drains, or the ledger is out of order."""
 
     status = 503
     code = "unavailable"
+
+
+class Halted(Unavailable):
+    """The profile is stopped or disabled, and only a person changes that: repeating the request is of no use."""
 
 
 class UpstreamError(RouterError):

@@ -226,4 +226,10 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE rollup ADD COLUMN drafted INTEGER NOT NULL DEFAULT 0;      -- requests that a draft was asked for
     ALTER TABLE rollup_day ADD COLUMN drafted INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE profile_states (                   -- the profiles that are disabled
+        profile        TEXT PRIMARY KEY,
+        disabled_ms    INTEGER NOT NULL             -- UTC
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

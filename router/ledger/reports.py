@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import health_rows, history, sums
+from router.ledger import health_rows, history, profile_states, sums
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
@@ -169,6 +169,16 @@ class Reader:
         with self._open() as connection:
             names = health_rows.profiles(connection) if profile is None else [profile]
             return {name: health_rows.load(connection, name) for name in names}
+
+    def ports(self) -> dict[str, int]:
+        """The port that each profile with an automatic one had last."""
+        with self._open() as connection:
+            return profile_states.ports(connection)
+
+    def disabled(self) -> set[str]:
+        """The profiles that are disabled."""
+        with self._open() as connection:
+            return profile_states.disabled(connection)
 
     def recent_inputs(self, profile: str) -> list[PastInput]:
         """The inputs of a profile's last requests, estimated and reported, oldest first."""

@@ -95,7 +95,7 @@ class Exchange:
         self.attempt: Attempt | None = None  # the call under way, or the last one
         self.amended: dict[tuple[str, str], Traits] = {}  # of targets that refused how this request was written
         self.outgoing = Outgoing(self)
-        self.was_cut = False  # by the server's stop
+        self.cut_because: str | None = None  # the server or its profile stops
         self._task = asyncio.current_task()
         self._annotated = False
         self._conversation: str | None = None
@@ -116,9 +116,9 @@ class Exchange:
         except UpstreamError as error:
             return await self.outgoing.give_up(error)
         except asyncio.CancelledError:
-            if not self.was_cut or self.outgoing.committed or self.account.settled:
+            if self.cut_because is None or self.outgoing.committed or self.account.settled:
                 raise
-            return await self.outgoing.refuse(Unavailable(DRAINING, retry_after_s=1), outcome="drained")
+            return await self.outgoing.refuse(Unavailable(self.cut_because, retry_after_s=1), outcome="drained")
         except Exception:
             self.account.finish("refused", 500, "internal")  # a fault of ours; the door logs and answers it
             raise
@@ -272,7 +272,7 @@ class Exchange:
             self.trying.close()
         if self.view is not None and self.account.intent is None:
             self.account.open(self.intent())  # the client left before it was decided where to go
-        self.account.close(drained=self.was_cut)
+        self.account.close(drained=self.cut_because is not None)
         self.annotate()
         self.outgoing.close()
         self.view = self.facts = None
@@ -338,9 +338,10 @@ class Exchange:
             self.note_cache()
             self.note_size()
 
-    def cut(self) -> None:
-        """The server stops: end this exchange now. A started stream gets an error event, anybody else an error."""
-        self.was_cut = True
+    def cut(self, because: str = DRAINING) -> None:
+        """The server or the profile stops: end this exchange now. A started stream gets an error event, anybody else an
+        error."""
+        self.cut_because = because
         if self._task is not None:
             self._task.cancel()
 

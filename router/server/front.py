@@ -64,8 +64,8 @@ class Front:
         except Refused as error:
             self._services.refused_early += 1
             reply = replies.refusal(error, _api(request, endpoint))
-            if request.can_read_body:
-                reply.force_close()  # the body was not wanted; don't read it all just to throw it away
+            if request.can_read_body or isinstance(error, Unavailable):
+                reply.force_close()  # an unwanted body isn't read only to be thrown away; nor does who isn't served stay
             return reply
         except Exception:
             log.exception("a request failed inside the router")
@@ -94,6 +94,8 @@ class Front:
             )
             if not (nameless and endpoint.kind in _WITHOUT_PROFILE):
                 raise self._tenants.missing(endpoint.profile)
+        elif endpoint.kind not in _WITHOUT_PROFILE or (endpoint.kind == "root" and endpoint.profile is not None):
+            self._tenants.check_served(tenant.name)
         admitted = None
         if tenant is not None and endpoint.kind not in _KEYLESS:
             admitted = services.keys.admit(

@@ -20,7 +20,6 @@ from router.ledger.entry import Outcome
 from router.server import replies
 from router.server.attempt import Answer, ErrorReply
 from router.server.relay import StreamRelay
-from router.server.services import DRAINING
 from router.server.ways import EVENTS
 from router.wire.error_words import too_long
 
@@ -110,10 +109,10 @@ class Outgoing:
                 await self._break_off(out, None if relay.failed else way.error_event(reply, *self._told(error)))
         except asyncio.CancelledError:
             account.reply = relay.facts
-            if not exchange.was_cut or account.settled:
+            if exchange.cut_because is None or account.settled:
                 raise
             account.finish("drained", reply.status)
-            await self._break_off(out, way.error_event(reply, Unavailable.code, DRAINING))
+            await self._break_off(out, way.error_event(reply, Unavailable.code, exchange.cut_because))
         except ConnectionError:
             account.reply = relay.facts  # the client left while we wrote; `close` settles that
         return out

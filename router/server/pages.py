@@ -46,20 +46,24 @@ async def health(
     )
     profiles: dict[str, Any] = {}
     for one in shown:
+        if one.name in tenants.halted:
+            profiles[one.name] = {"status": tenants.state(one.name), "problems": []}
+            continue
         of_profile = [*one.problem_lines(), *_at_most(one.health.problem_lines(), MOST_LEFT_ALONE)]
         profiles[one.name] = {"status": "degraded" if of_profile else "healthy", "problems": of_profile}
     for name in problems:
-        profiles[name] = {"status": "down", "problems": tenants.problem_lines(name)}
+        profiles[name] = {"status": tenants.state(name), "problems": tenants.problem_lines(name)}
+    halted = tenants.halted.get(endpoint.profile) if endpoint.profile is not None else None
     server = services_problems(services)
     degraded = bool(server) or any(entry["problems"] for entry in profiles.values())
     answer = {
-        "status": "draining" if services.draining else "degraded" if degraded else "healthy",
+        "status": "draining" if services.draining else halted or ("degraded" if degraded else "healthy"),
         "version": services.version,
         "uptime_seconds": round(time.monotonic() - services.started),
         "profiles": profiles,
         "problems": server,
     }
-    return replies.json_reply(answer, status=503 if services.draining else 200)
+    return replies.json_reply(answer, status=503 if services.draining or halted else 200)
 
 
 def _at_most(lines: list[str], count: int) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from router.errors import Refused, UnsupportedMediaType
+from router.errors import Halted, Refused, UnsupportedMediaType
 from router.server.codings import TAKEN
 from router.wire.formats import CODECS
 from router.wire.loss import listed
@@ -44,7 +44,7 @@ def refusal(
         api,
         request_id=request_id,
         retry_after_s=error.retry_after_s,
-        should_retry=error.status in (429, 503),
+        should_retry=error.status in (429, 503) and not isinstance(error, Halted),
         headers=headers,
     )
 

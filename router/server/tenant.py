@@ -56,11 +56,13 @@ class Tenant:
     ) -> None:
         self.prices = prices
         self.listener: Listener | None = None
+        self.own_port: int | None = None  # the listener's, also while it is closed; None until it is known
         self.listen_problem: str | None = None
         self.problems: tuple[Problem, ...] = ()
         self.started_ms = time.time_ns() // 1_000_000
         self.requests = 0
         self.reloads = 0
+        self.restarts = 0  # of its listener, or where it has none of serving its path
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
         self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
