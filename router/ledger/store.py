@@ -58,7 +58,7 @@ _PRAGMAS = (
 
 
 Send = Callable[[list[Record]], Awaitable[None]]
-"""Has another process keep records; done when they are committed. Raises ConnectionError when there is none any more."""
+"""Has another process keep records; done when they are committed. Raises ConnectionError where it is gone."""
 
 
 class _Connection(aiosqlite.Connection):

@@ -26,7 +26,8 @@ PAUSE_S: Final = 0.2  # between two writes: a whole profile is written at a time
 
 
 class HealthKeeper:
-    """One for all profiles. ``adopt`` a tenant before it serves; ``close`` when nothing is served any more."""
+    """One for all profiles. ``adopt`` a tenant before it serves; ``close`` when nothing is to be written any more, be it
+    for a while."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -54,8 +55,16 @@ class HealthKeeper:
         if self._writing is not None:
             await self._writing
 
+    def reopen(self) -> None:
+        """Go on after all, with what has changed since then."""
+        self._closing.clear()
+        for tenant in list(self._changed.values()):
+            self._put(tenant)
+
     def _put(self, tenant: Tenant) -> None:
         self._changed[tenant.name] = tenant
+        if self._closing.is_set():
+            return
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="health keeper")
 

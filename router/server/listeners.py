@@ -25,6 +25,7 @@ from router.profile.home import HomeSettings
 log = logging.getLogger("router.server")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Bind = Callable[[str, int], list[socket.socket]]
 
 HEAD_S = 10.0  # from the first byte of a head (or the connection) to its last
 KEEPALIVE_S = 75.0
@@ -32,6 +33,7 @@ LINGER_S = 2.0  # how long to read on after answering a request whose body was n
 STALLED_S = 300.0  # a client that takes nothing of what was sent to it for so long is gone
 READ_BUFFER = 2**16
 BACKLOG = 1024
+_TURNS = 2  # of the event loop, until what was accepted has its handler
 
 
 class Connection(RequestHandler):
@@ -94,6 +96,7 @@ class Gate(web.Server):
 
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)
+        self.retiring = False  # whether each connection ends with the answer to its next request
         self._options: dict[str, Any] = {
             "keepalive_timeout": KEEPALIVE_S,
             "access_log": None,
@@ -112,19 +115,24 @@ class Gate(web.Server):
     def _make_request(
         self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
     ) -> web.BaseRequest:
-        if message.upgrade:  # not taken up; but aiohttp reads nothing more from this connection
+        # An upgrade is not taken up; but aiohttp reads nothing more from its connection.
+        if message.upgrade or self.retiring:
             message = message._replace(should_close=True)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 
 class Listener:
-    """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections."""
+    """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections. ``retire``
+    leaves both to another process that has the same sockets: connections stay until they are no longer used."""
 
-    def __init__(self, host: str, port: int, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, handler: Handler, *, tls: ssl.SSLContext | None = None, bind: Bind | None = None
+    ) -> None:
         self.host = host
         self.port = port
         self._handler = handler
         self._tls = tls
+        self._bind = bind or new_sockets
         self._gate: Gate | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -135,7 +143,7 @@ class Listener:
         """
         loop = asyncio.get_running_loop()
         self._gate = Gate(self._handler)
-        for sock in bind(self.host, self.port):
+        for sock in self._bind(self.host, self.port):
             server = await loop.create_server(
                 self._gate, sock=sock, backlog=BACKLOG, start_serving=accept, ssl=self._tls
             )
@@ -154,21 +162,59 @@ class Listener:
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
 
+    @property
+    def fds(self) -> list[int]:
+        """The listening sockets."""
+        return [sock.fileno() for server in self._servers for sock in server.sockets]
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected."""
+        return len(self._gate.connections) if self._gate is not None else 0
+
     def stop(self) -> None:
         """Accept no more connections and close the idle ones; requests under way go on."""
-        for server in self._servers:
-            server.close()
+        self._close_sockets()
         if self._gate is not None:
             self._gate.pre_shutdown()
+
+    def retire(self) -> None:
+        """Accept no more connections and close none: a request may be on its way. What still comes is answered."""
+        self._close_sockets()
+        if self._gate is not None:
+            self._gate.retiring = True
 
     async def close(self) -> None:
         """End everything on this address."""
         self.stop()
+        for _ in range(_TURNS + 1):
+            await asyncio.sleep(0)
         if self._gate is not None:
             await self._gate.shutdown(timeout=1.0)
 
+    def _close_sockets(self) -> None:
+        """Accept nothing from now on; close the sockets a little later.
 
-def bind(host: str, port: int) -> list[socket.socket]:
+        A connection that asyncio has accepted gets its handler one turn of the loop later, and gets none for ever if its
+        server was closed in between.
+        """
+        loop = asyncio.get_running_loop()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            for sock in server.sockets:
+                loop.remove_reader(sock.fileno())
+
+        def close(turns: int) -> None:
+            if turns:
+                loop.call_soon(close, turns - 1)
+                return
+            for server in servers:
+                server.close()
+
+        close(_TURNS)
+
+
+def new_sockets(host: str, port: int) -> list[socket.socket]:
     """Listening sockets for every address of ``host``. Raises ListenError."""
     try:
         addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
