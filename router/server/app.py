@@ -44,9 +44,11 @@ from router.server.front import Front
 from router.server.home_files import HomeFiles
 from router.server.listeners import Listener, is_loopback, server_tls
 from router.server.pages import services_problems
+from router.server.profile_states import ProfileStates
 from router.server.request_log import RequestLog
 from router.server.server_log import ServerLog
 from router.server.services import Services
+from router.server.supervisor import supervisor
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
 from router.wire.piece_memory import PieceMemory
@@ -69,6 +71,16 @@ class ServeOptions:
     log_level: str | None = None
     only: str | None = None  # of the profiles in that folder, when it isn't all
     background: bool = False  # it prints into the home's server log, which has no requests: profiles have logs
+
+    def arguments(self) -> list[str]:
+        """These options as arguments of `router serve`, for a successor; not the home, nor how it is run."""
+        given = {
+            "--profiles": self.profiles and self.profiles.absolute(),
+            "--host": self.host,
+            "--port": self.port,
+            "--log-level": self.log_level,
+        }
+        return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 class App:
@@ -94,6 +106,7 @@ class App:
         self.settings: HomeSettings
         self.services: Services
         self.tenants: Tenants
+        self.profile_states: ProfileStates
         self.ledger: Ledger
         self.listener: Listener
         self.catalog: Mapping[str, Provider]
@@ -187,6 +200,8 @@ class App:
         await self._use_settings(self.settings)
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)
         self._exit.push_async_callback(self.tenants.close)
+        self.profile_states = ProfileStates(self.services, self.tenants, lambda: self.settings.stop_grace_s)
+        await self.profile_states.load()
         port = self.options.port if self.options.port is not None else self.settings.port
         self.listener = Listener(self.host, port, Front(self.services, self.tenants), tls=tls)
         await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
@@ -259,29 +274,6 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """What `router status` and the commands need to know of a running server."""
-        profiles = [
-            {
-                "profile": tenant.name,
-                "base_url": f"{self.base_url}/{tenant.name}",
-                "port": tenant.listener.port if tenant.listener else None,
-                "status": "problem" if tenant.problem_lines() else "running",
-                "started_ms": tenant.started_ms,
-                "requests": tenant.requests,
-                "reloads": tenant.reloads,
-                "problems": tenant.problem_lines(),
-                "variables": sorted(
-                    spec.value
-                    for provider in tenant.profile.providers.values()
-                    for spec in provider.credentials
-                    if spec.kind == "env" and tenant.credentials.available(spec)
-                ),
-            }
-            for tenant in self.tenants
-        ]
-        profiles += [
-            {"profile": name, "status": "down", "problems": self.tenants.problem_lines(name)}
-            for name in self.tenants.broken_names()
-        ]
         return {
             "pid": os.getpid(),
             "version": self.services.version,
@@ -290,7 +282,10 @@ class App:
             "started_ms": self.started_ms,
             "active": len(self.services.active),
             "problems": services_problems(self.services),
-            "profiles": profiles,
+            "profiles": self.profile_states.rows(self.base_url),
+            "log": str(self.home.server_log) if self.options.background else None,
+            "supervisor": supervisor(self.environ),
+            "arguments": self.options.arguments(),
         }
 
     def request_stop(self) -> None:
@@ -305,6 +300,7 @@ class App:
         services.draining = True
         self.listener.stop()
         self.tenants.stop_listening()
+        self.profile_states.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,8 @@
 """All profiles of the server: found in a folder, loaded, watched, and swapped whole when their files change.
 
 A profile whose new version is wrong keeps its last good one, and the problems are shown; one that was never right is
-down alone. Nothing here holds a request up: files are read in a thread, and a swap is one assignment.
+down alone. A person can halt one: it stays loaded, its listener closes and its path answers 503. Nothing here holds a
+request up: files are read in a thread, and a swap is one assignment.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import asyncio
 import hmac
 import logging
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from multidict import CIMultiDictProxy
 
-from router.errors import Forbidden, ListenError, NotFound, Unavailable
+from router.errors import Forbidden, Halted, ListenError, NotFound, Unavailable
+from router.ledger import profile_states
 from router.ledger.store import Ledger
 from router.money.prices import PriceTable
 from router.profile.load import Loaded, find_profiles
@@ -24,13 +28,15 @@ from router.profile.problems import Problem
 from router.profile.profile import Profile
 from router.profile.watch import Fingerprint, fingerprint
 from router.providers.credentials import Credentials
-from router.server import ports
 from router.server.admission import hash_key
 from router.server.health_keeper import HealthKeeper
 from router.server.listeners import Handler, Listener, is_loopback
 from router.server.tenant import Tenant
 
 log = logging.getLogger("router.server")
+
+State = Literal["running", "problem", "stopped", "disabled", "down"]
+How = Literal["stopped", "disabled"]  # by a person: until started again, or the server is; until enabled
 
 POLL_S = 0.5
 AUTO_PORTS = range(8081, 8181)
@@ -57,6 +63,7 @@ class Tenants:
         self.folder = folder
         self.front: Callable[[str], Handler] | None = None
         self.poll_s = POLL_S
+        self.halted: dict[str, How] = {}  # profiles that a person doesn't want served
         self._load = load
         self._credentials = credentials
         self._prices = prices
@@ -112,6 +119,8 @@ class Tenants:
     def missing(self, name: str | None) -> NotFound | Unavailable:
         """What to raise for it."""
         name = self._default if name is None else name
+        if name in self.halted:
+            return Halted(self.why_halted(name))
         kind = Unavailable if name is not None and self.is_broken(name) else NotFound
         return kind(self.why_missing(name))
 
@@ -122,6 +131,29 @@ class Tenants:
     def broken_names(self) -> list[str]:
         """Profiles that have no good version."""
         return sorted(self._broken)
+
+    def names(self) -> list[str]:
+        """All profiles there are, by name."""
+        return sorted({*self._running, *self._broken})
+
+    def state(self, name: str) -> State:
+        """How a profile is. ``problem``: it serves, but something is wrong; ``down``: it was never right."""
+        if name in self.halted:
+            return self.halted[name]
+        if name in self._broken:
+            return "down"
+        return "problem" if self._running[name].problem_lines() else "running"
+
+    def check_served(self, name: str) -> None:
+        """Raises Halted with the reason where a person doesn't want a profile served."""
+        if name in self.halted:
+            raise Halted(self.why_halted(name))
+
+    def why_halted(self, name: str) -> str:
+        """What to tell the clients of a halted profile."""
+        how = self.halted[name]
+        remedy = "start" if how == "stopped" else "enable"
+        return f"profile {name} is {how}; on the router's machine, `router profile {remedy} {name}` changes that"
 
     def problem_lines(self, name: str) -> list[str]:
         """The problems of one profile as lines."""
@@ -137,6 +169,26 @@ class Tenants:
         presented = headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if not hmac.compare_digest(hash_key(presented), self._metrics_key_hash):
             raise Forbidden("metrics need the key of [server] metrics-key")
+
+    # --- halting --------------------------------------------------------------------------------------------------
+
+    async def halt(self, name: str, how: How) -> None:
+        """Serve a profile no longer. Its port is kept for it; its requests under way go on."""
+        async with self._looking:
+            self.halted[name] = how
+            tenant = self._running.get(name)
+            if tenant is not None:
+                await self._listen(tenant, tenant.profile)
+
+    async def resume(self, name: str) -> None:
+        """Serve a halted profile again."""
+        async with self._looking:
+            del self.halted[name]
+            tenant = self._running.get(name)
+            if tenant is not None:
+                tenant.restarts += 1
+                tenant.started_ms = time.time_ns() // 1_000_000
+                await self._listen(tenant, tenant.profile)
 
     # --- loading and watching -------------------------------------------------------------------------------------
 
@@ -172,7 +224,7 @@ class Tenants:
             found, changed = await asyncio.to_thread(self._scan, patient)
             waiting = dict(changed)
             try:
-                for name, loaded in changed.items():
+                for name, loaded in sorted(changed.items(), key=_takes_any_port):
                     await self._take(name, loaded)
                     del waiting[name]
             finally:
@@ -255,18 +307,25 @@ class Tenants:
         await self._listen(tenant, loaded.profile)
 
     async def _listen(self, tenant: Tenant, profile: Profile) -> None:
-        """Open, move or close the profile's own listener as its file says."""
+        """Open, move or close the profile's own listener as its file says, and whether it is halted."""
         assert self.front is not None
         tenant.listen_problem = None
         current = tenant.listener
+        kept = await self._ledger.run(profile_states.ports) if profile.port == "auto" else {}
+        if profile.name in self.halted:
+            tenant.own_port = kept.get(profile.name) if profile.port == "auto" else profile.port
+            tenant.listener = None
+            if current is not None:
+                current.stop()
+                for _ in range(4):  # turns of the loop in which the listener lets go of its address
+                    await asyncio.sleep(0)
+            return
         if profile.port is None:
             wanted: list[int] = []
         elif profile.port == "auto":
             if current is not None:
                 return
-            remembered = await self._ledger.run(lambda connection: ports.remembered(connection, profile.name))
-            taken = {other.listener.port for other in self if other.listener is not None}
-            wanted = [port for port in (remembered, *self._auto_ports) if port is not None and port not in taken]
+            wanted = self._automatic(profile.name, kept)
         else:
             wanted = [profile.port]
         if current is not None and current.port in wanted[:1]:
@@ -285,13 +344,29 @@ class Tenants:
             log.error("profile %s: %s", profile.name, tenant.listen_problem)
             return
         tenant.listener = opened
+        tenant.own_port = opened.port if opened is not None else None
         if current is not None:
             current.stop()
+            tenant.restarts += opened is not None
         if opened is not None and profile.port == "auto":
-            await self._ledger.run(lambda connection: ports.remember(connection, profile.name, opened.port))
+            await self._ledger.run(lambda connection: profile_states.remember(connection, profile.name, opened.port))
+
+    def _automatic(self, name: str, kept: dict[str, int]) -> list[int]:
+        """Ports to try for a profile, the best first: the one it had, then those that no other profile has or had. What
+        was left by profiles that are gone comes last."""
+        others = [tenant for tenant in self if tenant.name != name]
+        taken = {other.listener.port for other in others if other.listener is not None}
+        taken |= {other.profile.port for other in others if isinstance(other.profile.port, int)}
+        taken |= {port for other, port in kept.items() if other != name and other in self._seen}
+        ports = sorted(self._auto_ports, key=lambda port: port in kept.values())
+        if name in kept:
+            ports.insert(0, kept[name])
+        return [port for port in ports if port not in taken]
 
     async def _drop(self, name: str) -> None:
         self._broken.pop(name, None)
+        if self.halted.get(name) == "stopped":
+            del self.halted[name]
         tenant = self._running.pop(name, None)
         if tenant is None:
             return
@@ -300,3 +375,9 @@ class Tenants:
             tenant.listener.stop()
         if tenant.script is not None:
             tenant.script.close()
+
+
+def _takes_any_port(change: tuple[str, Loaded]) -> bool:
+    """Profiles with a port of their own choice come before those that take what is left."""
+    profile = change[1].profile
+    return profile is not None and profile.port == "auto"
