@@ -26,7 +26,7 @@ PAUSE_S: Final = 0.2  # between two writes: a whole profile is written at a time
 
 
 class HealthKeeper:
-    """One for all profiles. ``adopt`` a tenant before it serves; ``close`` when nothing is to be written any more, be it
+    """One for all profiles. ``adopt`` a tenant before it serves; ``close`` when nothing is to be written any more, or
     for a while."""
 
     def __init__(self, ledger: Ledger) -> None:

@@ -59,6 +59,21 @@ class Connection(RequestHandler):
         elif self._waiter is not None and self._head_timer is None:
             self._arm()  # between requests: the first part of a head
 
+    def close(self) -> None:
+        """End the connection after the request it serves, or now if it serves none: aiohttp would leave an idle one open
+        with nobody to read from it."""
+        idle = self._waiter is not None and not self._messages
+        super().close()
+        if idle and self.transport is not None:
+            self.transport.close()
+
+    def close(self) -> None:
+        """End after the request under way; without one at once. aiohttp would only cease to listen to an idle client."""
+        idle = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
+        super().close()
+        if idle and self.transport is not None:
+            self.transport.close()
+
     def _arm(self) -> None:
         self._head_timer = asyncio.get_running_loop().call_later(HEAD_S, self._head_late)
 
@@ -122,8 +137,10 @@ class Gate(web.Server):
 
 
 class Listener:
-    """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections. ``retire``
-    leaves both to another process that has the same sockets: connections stay until they are no longer used."""
+    """One address. ``open`` binds and listens, ``stop`` accepts no more, ``close`` also ends the connections.
+
+    ``retire`` leaves the address to another process that has its sockets, too.
+    """
 
     def __init__(
         self, host: str, port: int, handler: Handler, *, tls: ssl.SSLContext | None = None, bind: Bind | None = None
@@ -187,15 +204,19 @@ class Listener:
     async def close(self) -> None:
         """End everything on this address."""
         self.stop()
-        for _ in range(_TURNS + 1):
-            await asyncio.sleep(0)
+        await self.stopped()
         if self._gate is not None:
             await self._gate.shutdown(timeout=1.0)
+
+    async def stopped(self) -> None:
+        """Wait, after ``stop``, until the address is free for another listener."""
+        for _ in range(_TURNS + 1):
+            await asyncio.sleep(0)
 
     def _close_sockets(self) -> None:
         """Accept nothing from now on; close the sockets a little later.
 
-        A connection that asyncio has accepted gets its handler one turn of the loop later, and gets none for ever if its
+        A connection that asyncio has accepted gets its handler one turn of the loop later, and for ever none if its
         server was closed in between.
         """
         loop = asyncio.get_running_loop()

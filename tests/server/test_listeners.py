@@ -45,7 +45,7 @@ async def answer_to(client: socket.socket, *, ends: bool = True) -> bytes:
 async def test_whoever_was_accepted_is_not_forgotten(
     end: Callable[[Listener], None], turns: int, listener: Listener
 ) -> None:
-    """asyncio accepts in one turn of the loop and makes the handler in the next: closing in between forgets a client."""
+    """asyncio accepts in one turn of the loop and makes the handler in the next: a close in between would forget it."""
     loop = asyncio.get_running_loop()
     errors: list[object] = []
     loop.set_exception_handler(lambda loop, context: errors.append(context))
@@ -84,4 +84,20 @@ async def test_who_retires_answers_once_more_on_each_connection(listener: Listen
         seen = await answer_to(client)
         assert b"Connection: close" in seen
         assert seen.endswith(b"hello")
+    assert listener.connections == 0
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["new", "kept"])
+async def test_a_stop_ends_idle_connections(asked: bool, listener: Listener) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", listener.port)) as client:
+        client.setblocking(False)
+        if asked:
+            await loop.sock_sendall(client, REQUEST)
+            await answer_to(client, ends=False)
+        else:
+            await asyncio.sleep(0.01)
+        assert listener.connections == 1
+        listener.stop()
+        assert await answer_to(client) == b""
     assert listener.connections == 0
