@@ -60,15 +60,7 @@ class Connection(RequestHandler):
             self._arm()  # between requests: the first part of a head
 
     def close(self) -> None:
-        """End the connection after the request it serves, or now if it serves none: aiohttp would leave an idle one open
-        with nobody to read from it."""
-        idle = self._waiter is not None and not self._messages
-        super().close()
-        if idle and self.transport is not None:
-            self.transport.close()
-
-    def close(self) -> None:
-        """End after the request under way; without one at once. aiohttp would only cease to listen to an idle client."""
+        """End after the request under way; without one at once: aiohttp would only cease to read from it."""
         idle = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
         super().close()
         if idle and self.transport is not None:

@@ -317,8 +317,7 @@ class Tenants:
             tenant.listener = None
             if current is not None:
                 current.stop()
-                for _ in range(4):  # turns of the loop in which the listener lets go of its address
-                    await asyncio.sleep(0)
+                await current.stopped()
             return
         if profile.port is None:
             wanted: list[int] = []

@@ -192,15 +192,14 @@ async def test_idle_connections_to_its_own_port_are_closed_and_running_requests_
     writer.write(request("POST", "/v1/messages", BODY))
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
-    async with aiohttp.ClientSession() as session:
-        world.provider.answer = slow(30.0)
-        async with session.post(f"{own}/v1/messages", data=STREAMED) as stream:
-            told = await world.act("stop")
-            assert told["under_way"] == 1
-            async with asyncio.timeout(2):
-                await reader.read()  # the rest of the first answer, and its end: the connection was idle
-                text = await stream.text()
-        assert "profile work is stopped" in text
+    world.provider.answer = slow(30.0)
+    stream = asyncio.create_task(ask(own, request("POST", "/v1/messages", STREAMED)))
+    while not world.router.app.services.active:
+        await asyncio.sleep(0.01)
+    assert (await world.act("stop"))["under_way"] == 1
+    async with asyncio.timeout(2):
+        await reader.read()  # the rest of the first answer, and the end of the connection, which was idle
+        assert "profile work is stopped" in (await stream).body.decode()
     writer.close()
     await world.router.flush()
     (row,) = await world.router.rows(where="outcome = 'drained'")
@@ -322,12 +321,12 @@ async def test_fifty_stops_and_starts_fail_no_request_of_another_profile(world: 
                 async with session.post(f"{world.router.url}/plain/v1/messages", data=BODY) as reply:
                     await reply.read()
                     statuses.append(reply.status)
-                await asyncio.sleep(0.02)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ask_on())
         for _ in range(50):
             await world.act("stop")
+            await asyncio.sleep(0.01)
             await world.act("start")
         done.set()
     assert (await world.row())["restarts"] == 50
