@@ -62,8 +62,10 @@ async def test_whoever_was_accepted_is_not_forgotten(
         try:
             elsewhere.accept()[0].close()
         except BlockingIOError:  # it was accepted here
-            seen = await answer_to(client)
-            assert seen.endswith(b"hello") or (seen == b"" and end is Listener.stop), "a stop ends idle connections"
+            try:
+                assert (await answer_to(client)).endswith(b"hello")
+            except ConnectionResetError:  # what was sent had not been read: idle
+                assert end is Listener.stop
         else:
             assert turns < 2
     assert errors == []
