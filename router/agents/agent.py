@@ -16,10 +16,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from router.agents.pointing import NOTHING, Address, AgentFile, Found, Pointing, Settings
 from router.wire.request import PieceContent, RequestView
-
-ANY_KEY: Final = "router"
-"""What an agent is given as its key when the profile asks for none: most agents refuse to start without one."""
 
 _SMALL_MODEL: Final = re.compile(r"(?<![a-z0-9])haiku(?![a-z])")
 _OLD_USER_ID: Final = re.compile(r"user_.*_session_([0-9A-Za-z-]+)\Z", re.DOTALL)
@@ -40,6 +38,12 @@ class Agent:
     """The word rules use: ``client = "codex"``."""
     command: ClassVar[str | None] = None
     """The program that starts the agent."""
+    install: ClassVar[str] = ""
+    """How it comes onto a machine."""
+    files: ClassVar[tuple[AgentFile, ...]] = ()
+    """Those of its files that say where it goes, each read if it is there."""
+    only_settings: ClassVar[str] = ""
+    """Why it can't be pointed anywhere for one process alone."""
     user_agents: ClassVar[tuple[str, ...]] = ()
     """Beginnings of its user-agent header, lower case."""
     marks: ClassVar[Mapping[str, str]] = {}
@@ -104,22 +108,17 @@ class Agent:
                 return value
         return None
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """Variables that point the agent at a profile.
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """What one process of it is given so that it goes to a profile."""
+        return Pointing({})
 
-        ``base_url`` is the profile's address without a version (``http://127.0.0.1:8080/work``); ``key`` the client
-        key, empty where the profile asks for none.
-        """
-        return {}
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """What its own settings need so that it goes to a profile from now on."""
+        return Settings()
 
-    def arguments(self, base_url: str, key: str) -> tuple[str, ...]:
-        """Command-line arguments that are needed beside ``environment``, to stand before the person's own."""
-        return ()
-
-    def instructions(self, base_url: str, key: str) -> str:
-        """One or two lines to paste into a shell."""
-        variables = " ".join(f"{name}={value}" for name, value in self.environment(base_url, key).items())
-        return f"{variables} {self.command}" if self.command else f"export {variables}"
+    def address(self, found: Found) -> str | None:
+        """The base URL that it uses with the variables and settings that are there; ``None``: its vendor's."""
+        return None
 
 
 def is_small_model(model: str) -> bool:

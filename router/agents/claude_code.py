@@ -6,11 +6,13 @@ of its own. Plan mode and compaction are announced in text only.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from router.agents.agent import ANY_KEY, Agent, AgentRequest, dig, latest_human_text, newest_marker
+from router.agents.agent import Agent, AgentRequest, dig, latest_human_text, newest_marker
+from router.agents.pointing import NOTHING, Address, AgentFile, Change, Found, Pointing, Settings
 
 # In a system message, or at the head of a system reminder (which may be glued to the end of a tool result). Text that
 # only mentions plan mode, in a file that was read for instance, has other words before it.
@@ -27,12 +29,19 @@ _SIDE_JOBS: Final = (  # of versions before titles were asked for with a schema
     "Please write a 5-10 word title",
 )
 
+USER: Final = AgentFile("{CLAUDE_CONFIG_DIR|~/.claude}/settings.json")
+_PROJECT: Final = (AgentFile(".claude/settings.local.json"), AgentFile(".claude/settings.json"))
+_SETTINGS_FILE: Final = "claude-code.json"
+_OTHER_SERVICES: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+
 
 class ClaudeCode(Agent):
     """Anthropic's agent, in a terminal or through its agent SDK."""
 
     name = "claude-code"
     command = "claude"
+    install = "npm install -g @anthropic-ai/claude-code"
+    files = (*_PROJECT, USER)
     user_agents = ("claude-cli/", "claude-code/")
     marks: ClassVar[Mapping[str, str]] = {"x-claude-code-session-id": ""}
 
@@ -71,6 +80,55 @@ class ClaudeCode(Agent):
         agent = request.headers.get("x-claude-code-agent-id")
         return f"{session}/{agent}" if session and agent else session
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """``ANTHROPIC_AUTH_TOKEN`` is sent as a bearer token and needs no confirmation, unlike an API key."""
-        return {"ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_AUTH_TOKEN": key or ANY_KEY}
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """Variables, and the same in a settings file: the ``env`` of a person's own settings goes over variables."""
+        environment = self._environment(to, found)
+        block = dict(environment)
+        unset = []
+        for name in self._misleading(to):
+            if name in found.environment:
+                unset.append(name)
+            if any(found.read(file, "env", name) for file in self.files):
+                block[name] = ""
+        settings = json.dumps({"env": block}, indent=2) + "\n"
+        return Pointing(
+            environment,
+            unset=tuple(unset),
+            arguments=("--settings", f"{to.folder}/{_SETTINGS_FILE}"),
+            files={_SETTINGS_FILE: settings},
+            merged="--settings",
+        )
+
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """The ``env`` of its settings."""
+        values: dict[tuple[str, ...], object] = {
+            ("env", name): value for name, value in self._environment(to, found).items()
+        }
+        notes = [
+            f"{name} of your settings or shell would lead elsewhere; take it away"
+            for name in self._misleading(to)
+            if name in found.environment or found.read(USER, "env", name)
+        ]
+        return Settings((Change(USER, values),), notes=tuple(notes))
+
+    def address(self, found: Found) -> str | None:
+        """A project's settings go before the person's, and both before variables."""
+        places = [*(found.read(file, "env", "ANTHROPIC_BASE_URL") for file in self.files)]
+        places.append(found.environment.get("ANTHROPIC_BASE_URL"))
+        return next((place for place in places if isinstance(place, str) and place), None)
+
+    def _environment(self, to: Address, found: Found) -> dict[str, str]:
+        """A bearer token needs no confirmation, unlike an API key. Somebody's own log-in is used only without one; the
+        router's key then goes beside it."""
+        if "anthropic-messages" not in to.own_login:
+            return {"ANTHROPIC_BASE_URL": to.base_url, "ANTHROPIC_AUTH_TOKEN": to.secret}
+        environment = {"ANTHROPIC_BASE_URL": to.base_url}
+        if to.key:
+            others = found.environment.get("ANTHROPIC_CUSTOM_HEADERS", "").splitlines()
+            headers = [line for line in others if not line.lower().startswith("x-router-key:")]
+            environment["ANTHROPIC_CUSTOM_HEADERS"] = "\n".join([*headers, f"x-router-key: {to.key}"])
+        return environment
+
+    def _misleading(self, to: Address) -> tuple[str, ...]:
+        """Variables that make it send another key as well, or to another service altogether."""
+        return _OTHER_SERVICES if "anthropic-messages" in to.own_login else ("ANTHROPIC_API_KEY", *_OTHER_SERVICES)

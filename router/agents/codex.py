@@ -12,9 +12,14 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from router.agents.agent import ANY_KEY, Agent, AgentRequest, latest_human_text, newest_marker
+from router.agents.agent import Agent, AgentRequest, latest_human_text, newest_marker
+from router.agents.pointing import NOTHING, Address, AgentFile, Change, Found, Pointing, Settings
 
+CONFIG: Final = AgentFile("{CODEX_HOME|~/.codex}/config.toml", "toml")
+PROVIDER: Final = "router"
 KEY_VARIABLE: Final = "ROUTER_CLIENT_KEY"
+# The router tries other providers itself, and may wait for one as long as its own timeout says (300 s by default).
+_PATIENCE: Final = {"request_max_retries": 2, "stream_idle_timeout_ms": 300_000}
 _MODE: Final = re.compile(
     r"<collaboration_mode>\s*#+ (?:(?P<on>Plan Mode|Collaboration Mode: Plan)|(?P<off>Collaboration Mode))"
 )
@@ -26,6 +31,8 @@ class Codex(Agent):
 
     name = "codex"
     command = "codex"
+    install = "npm install -g @openai/codex"
+    files = (CONFIG,)
     user_agents = ("codex_", "codex-", "codex/", "codex ")
     marks: ClassVar[Mapping[str, str]] = {"originator": "codex", "x-codex-turn-metadata": ""}
 
@@ -59,19 +66,34 @@ class Codex(Agent):
             return f"{session}/{thread}"
         return session or thread
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """The key; the address goes into ``arguments``, Codex reads it from its configuration only."""
-        return {KEY_VARIABLE: key or ANY_KEY}
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """A provider of our own, by arguments: the built-in one reads no variable for its address, insists on a
+        WebSocket and on its vendor's compaction."""
+        provider = (
+            f'{{name="Router", base_url="{to.base_url}/v1", env_key="{KEY_VARIABLE}", wire_api="responses", '
+            f"{', '.join(f'{name}={value}' for name, value in _PATIENCE.items())}}}"
+        )
+        return Pointing(
+            {KEY_VARIABLE: to.secret},
+            arguments=("-c", f'model_provider="{PROVIDER}"', "-c", f"model_providers.{PROVIDER}={provider}"),
+        )
 
-    def arguments(self, base_url: str, key: str) -> tuple[str, ...]:
-        """A provider of our own: the built-in one insists on a WebSocket and on its vendor's compaction."""
-        provider = f'{{name="Router", base_url="{base_url}/v1", env_key="{KEY_VARIABLE}", wire_api="responses"}}'
-        return ("-c", 'model_provider="router"', "-c", f"model_providers.router={provider}")
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """The same provider in its configuration, with the key in it where one is asked for."""
+        key = {"experimental_bearer_token": to.key} if to.key else {}
+        provider = {"name": "Router", "base_url": f"{to.base_url}/v1", "wire_api": "responses", **key, **_PATIENCE}
+        values: dict[tuple[str, ...], object] = {("model_provider",): PROVIDER}
+        values |= {("model_providers", PROVIDER, name): value for name, value in provider.items()}
+        return Settings((Change(CONFIG, values),))
 
-    def instructions(self, base_url: str, key: str) -> str:
-        """The same as one command."""
-        provider, address = self.arguments(base_url, key)[1::2]
-        return f"{KEY_VARIABLE}={key or ANY_KEY} codex -c '{provider}' -c '{address}'"
+    def address(self, found: Found) -> str | None:
+        """That of the chosen provider."""
+        provider = found.read(CONFIG, "model_provider")
+        if isinstance(provider, str):
+            address = found.read(CONFIG, "model_providers", provider, "base_url")
+        else:
+            address = found.read(CONFIG, "openai_base_url")
+        return address if isinstance(address, str) else None
 
 
 def _turn(headers: Mapping[str, str]) -> dict[str, Any]:

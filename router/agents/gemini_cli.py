@@ -5,9 +5,11 @@ Observed with version 0.61. It sends no session id.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
-from router.agents.agent import ANY_KEY, Agent, AgentRequest, dig, latest_human_text
+from router.agents.agent import Agent, AgentRequest, dig, latest_human_text
+from router.agents.pointing import NOTHING, Address, AgentFile, Change, Found, Pointing, Settings, merged
 from router.wire.request import RequestView
 
 _PLAN_MODE: Final = "# Active Approval Mode: Plan"
@@ -16,12 +18,22 @@ _SESSION_SUMMARY: Final = "Summarize the user's primary intent or goal in this c
 _SNAPSHOT: Final = "<state_snapshot>"
 _SUMMARIZER: Final = "You are the component that summarizes internal chat history"
 
+_HOME: Final = "{GEMINI_CLI_HOME|~}/.gemini"
+_SETTINGS: Final = AgentFile(f"{_HOME}/settings.json")
+_VARIABLES: Final = AgentFile(f"{_HOME}/.env", "dotenv")
+_PROJECT: Final = AgentFile(".env", "dotenv")
+_SYSTEM: Final = AgentFile("{GEMINI_CLI_SYSTEM_SETTINGS_PATH|/etc/gemini-cli/settings.json}")
+_SYSTEM_FILE: Final = "gemini-cli.json"
+_LOG_IN: Final = "gemini-api-key"
+
 
 class GeminiCli(Agent):
     """Google's agent."""
 
     name = "gemini-cli"
     command = "gemini"
+    install = "npm install -g @google/gemini-cli"
+    files = (_SYSTEM, _SETTINGS, _PROJECT, _VARIABLES)
     user_agents = ("geminicli",)
 
     def side_job(self, request: AgentRequest) -> bool:
@@ -46,9 +58,38 @@ class GeminiCli(Agent):
         """The history is asked for as a ``<state_snapshot>``."""
         return asks_snapshot(request.view)
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """Its settings must have the API key as log-in type: the router can't stand in for a Google log-in."""
-        return {"GOOGLE_GEMINI_BASE_URL": base_url, "GEMINI_API_KEY": key or ANY_KEY}
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """Variables, and the log-in type in a system settings file, which goes over the person's own: with a base URL
+        and no type, or with a Google log-in, it doesn't start."""
+        wanted = {"security": {"auth": {"selectedType": _LOG_IN}}}
+        settings = merged(found.contents.get(_SYSTEM, {}), wanted)
+        environment = self._environment(to, found)
+        environment["GEMINI_CLI_SYSTEM_SETTINGS_PATH"] = f"{to.folder}/{_SYSTEM_FILE}"
+        return Pointing(environment, files={_SYSTEM_FILE: json.dumps(settings, indent=2) + "\n"})
+
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """The log-in type in its settings, the variables in its own ``.env``."""
+        variables: dict[tuple[str, ...], object] = {
+            (name,): value for name, value in self._environment(to, found).items()
+        }
+        changes = (
+            Change(_SETTINGS, {("security", "auth", "selectedType"): _LOG_IN}),
+            Change(_VARIABLES, variables),
+        )
+        note = "a .env in a project, or in a folder above it, hides these variables: `router run` doesn't mind it"
+        return Settings(changes, notes=(note,))
+
+    def address(self, found: Found) -> str | None:
+        """A variable, else the first ``.env``: the project's hides its own."""
+        if address := found.environment.get("GOOGLE_GEMINI_BASE_URL"):
+            return address
+        hidden = _PROJECT in found.contents
+        address = found.read(_PROJECT if hidden else _VARIABLES, "GOOGLE_GEMINI_BASE_URL")
+        return address if isinstance(address, str) else None
+
+    def _environment(self, to: Address, found: Found) -> dict[str, str]:
+        key = found.own_key(to, "gemini", "GEMINI_API_KEY")
+        return {"GOOGLE_GEMINI_BASE_URL": to.base_url, "GEMINI_API_KEY": key}
 
 
 def asks_snapshot(view: RequestView) -> bool:

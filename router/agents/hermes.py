@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from router.agents.agent import ANY_KEY, Agent, AgentRequest, latest_human_text
+from router.agents.agent import Agent, AgentRequest, latest_human_text
+from router.agents.pointing import NOTHING, Address, Found, Pointing, Settings
 
 _SUBAGENT: Final = "You are a focused subagent working on a specific delegated task"
 _COMPACTION: Final = "You are a summarization agent creating a context checkpoint"
 _TITLES: Final = ("You name chat sessions.", "Generate a short, descriptive title (3-7 words)")
+
+_OTHER_KEYS: Final = ("ANTHROPIC_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")  # which it would rather send
+_MODEL: Final = "claude-sonnet-4-6"  # it must be told one; the profile's rules decide what becomes of it
 
 
 class Hermes(Agent):
@@ -21,6 +25,7 @@ class Hermes(Agent):
 
     name = "hermes"
     command = "hermes"
+    install = "pip install hermes-agent"
     user_agents = ("hermesagent/", "hermes-agent/")
     marks: ClassVar[Mapping[str, str]] = {
         "x-openrouter-title": "hermes agent",
@@ -41,13 +46,30 @@ class Hermes(Agent):
         """Its summarizer's prompt, which is a user message."""
         return not request.view.tool_count and latest_human_text(request.view).startswith(_COMPACTION)
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """The key of a custom endpoint; the address is read from its configuration."""
-        return {"OPENAI_BASE_URL": f"{base_url}/v1", "OPENAI_API_KEY": key or ANY_KEY}
-
-    def instructions(self, base_url: str, key: str) -> str:
-        """Its configuration, once."""
-        return (
-            f"hermes config set model.provider custom; hermes config set model.base_url {base_url}/v1\n"
-            f"hermes config set model.api_key {key or ANY_KEY}; hermes"
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """The Messages format: of its providers only this one takes address and key from variables alone, over what
+        its configuration says."""
+        key = found.own_key(to, "anthropic-messages", "ANTHROPIC_API_KEY")
+        return Pointing(
+            {"ANTHROPIC_BASE_URL": to.base_url, "ANTHROPIC_API_KEY": key},
+            unset=tuple(name for name in _OTHER_KEYS if name in found.environment),
+            arguments=("--provider", "anthropic", "-m", chosen_model(to)),
         )
+
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """Its configuration, by its own command."""
+        values = {
+            "provider": "custom",
+            "base_url": f"{to.base_url}/v1",
+            "api_key": to.secret,
+            "default": chosen_model(to),
+        }
+        return Settings(
+            commands=tuple(("hermes", "config", "set", f"model.{name}", value) for name, value in values.items()),
+            undo=tuple(("hermes", "config", "unset", f"model.{name}") for name in values),
+        )
+
+
+def chosen_model(to: Address) -> str:
+    """An alias of the profile, or a name that everybody knows."""
+    return to.models[0] if to.models else _MODEL

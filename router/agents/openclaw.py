@@ -7,12 +7,13 @@ taken for it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-import msgspec
-
-from router.agents.agent import ANY_KEY, Agent, AgentRequest, latest_human_text
+from router.agents.agent import Agent, AgentRequest, latest_human_text
+from router.agents.hermes import chosen_model
+from router.agents.pointing import NOTHING, Address, Found, Settings
 
 _SUBAGENT: Final = "# Subagent Context"
 _SLUG: Final = "generate a short 1-2 word filename slug"
@@ -24,6 +25,8 @@ class OpenClaw(Agent):
 
     name = "openclaw"
     command = "openclaw"
+    install = "npm install -g openclaw"
+    only_settings = "its gateway goes on running and reads only its own configuration"
     user_agents = ("openclaw",)
     marks: ClassVar[Mapping[str, str]] = {
         "x-openrouter-title": "openclaw",
@@ -44,20 +47,23 @@ class OpenClaw(Agent):
         """Its summarizer's system prompt."""
         return request.view.system_text.startswith(_COMPACTION)
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """Nothing but its configuration counts."""
-        return {}
-
-    def instructions(self, base_url: str, key: str) -> str:
-        """A provider of our own and, as an example, one model of the profile."""
+    def settings(self, to: Address, found: Found = NOTHING) -> Settings:
+        """A provider of our own with the profile's models, and the first of them chosen, by its own command."""
+        models = to.models or (chosen_model(to),)
         provider = {
-            "baseUrl": base_url,
-            "apiKey": key or ANY_KEY,
+            "baseUrl": to.base_url,
+            "apiKey": to.secret,
             "api": "anthropic-messages",
             "headers": {"user-agent": "openclaw"},
-            "models": [{"id": "claude-sonnet-4-5", "name": "claude-sonnet-4-5"}],
+            "models": [{"id": name, "name": name} for name in models],
         }
-        return (
-            f"openclaw config set models.providers.router '{msgspec.json.encode(provider).decode()}' --strict-json\n"
-            "openclaw models set router/claude-sonnet-4-5"
+        return Settings(
+            commands=(
+                ("openclaw", "config", "set", "models.providers.router", json.dumps(provider), "--strict-json"),
+                ("openclaw", "models", "set", f"router/{models[0]}"),
+            ),
+            undo=(("openclaw", "config", "unset", "models.providers.router"),),
+            notes=(
+                "this follows OpenClaw's documentation and hasn't been tried; undo leaves its chosen model as it is",
+            ),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from router.agents.agent import ANY_KEY, Agent
+from router.agents.agent import Agent
+from router.agents.pointing import NOTHING, Address, Found, Pointing
 
 
 class Sdk(Agent):
@@ -31,17 +32,20 @@ class Sdk(Agent):
     )
     marks: ClassVar[Mapping[str, str]] = {"x-stainless-lang": "", "x-goog-api-client": ""}
 
-    def environment(self, base_url: str, key: str) -> dict[str, str]:
-        """The variables that the official SDKs read."""
-        secret = key or ANY_KEY
-        return {
-            "ANTHROPIC_BASE_URL": base_url,
-            "ANTHROPIC_API_KEY": secret,
-            "OPENAI_BASE_URL": f"{base_url}/v1",
-            "OPENAI_API_KEY": secret,
-            "GOOGLE_GEMINI_BASE_URL": base_url,
-            "GEMINI_API_KEY": secret,
-        }
+    def pointing(self, to: Address, found: Found = NOTHING) -> Pointing:
+        """The variables that the official SDKs and the common libraries read."""
+        return Pointing(
+            library_variables(to, found)
+            | {
+                "GOOGLE_GEMINI_BASE_URL": to.base_url,
+                "GEMINI_API_KEY": found.own_key(to, "gemini", "GEMINI_API_KEY"),
+            }
+        )
+
+    def address(self, found: Found) -> str | None:
+        """The first of the variables."""
+        names = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
+        return next((found.environment[name] for name in names if found.environment.get(name)), None)
 
 
 class Other(Sdk):
@@ -50,3 +54,15 @@ class Other(Sdk):
     name = "other"
     user_agents = ()
     marks: ClassVar[Mapping[str, str]] = {}
+
+
+def library_variables(to: Address, found: Found) -> dict[str, str]:
+    """Addresses under the names that the SDKs read, and under those that litellm reads."""
+    return {
+        "ANTHROPIC_BASE_URL": to.base_url,
+        "ANTHROPIC_API_BASE": to.base_url,
+        "ANTHROPIC_API_KEY": found.own_key(to, "anthropic-messages", "ANTHROPIC_API_KEY"),
+        "OPENAI_BASE_URL": f"{to.base_url}/v1",
+        "OPENAI_API_BASE": f"{to.base_url}/v1",
+        "OPENAI_API_KEY": found.own_key(to, "openai-chat", "OPENAI_API_KEY"),
+    }

@@ -1,7 +1,6 @@
 """The agents that are tried: where they come from, which formats they speak, how each is started without a person.
 
-How an agent is pointed at a profile is taken from ``router.agents`` where the command line shows the same to a person,
-so a trial tries that, too.
+All are started by ``router run``, so a trial tries that, too: what points an agent at its profile isn't said here.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from router.agents.agents import BY_NAME
 from router.wire.request import Api
 
 KEY: Final = "trial"
@@ -33,18 +31,24 @@ class TrialAgent(ABC):
     """Formats of the providers that can play their part with it."""
     settings: ClassVar[Mapping[str, object]] = {}
     """JSON files of its home, by path, for what can't be said otherwise."""
+    variables: ClassVar[Mapping[str, str]] = {}
+    """What it finds in the shell in any case."""
 
     @property
     def label(self) -> str:
         """What its trials are called."""
         return f"{self.name}, {self.variant}" if self.variant else self.name
 
-    @abstractmethod
+    def run_as(self, api: Api) -> str:
+        """What `router run` takes it for."""
+        return self.name
+
     def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        """Variables beside HOME and PATH."""
+        """Variables of the shell beside HOME and PATH."""
+        return dict(self.variables)
 
     @abstractmethod
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
         """What follows the command."""
 
 
@@ -54,17 +58,17 @@ class ClaudeCode(TrialAgent):
     command = "claude"
     after_install = ("node_modules/@anthropic-ai/claude-code/install.cjs",)  # fetches nothing: links the native program
     apis = ("anthropic-messages",)
-
-    def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        quiet = (
+    variables: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (
             "DISABLE_AUTOUPDATER",
             "DISABLE_TELEMETRY",
             "DISABLE_ERROR_REPORTING",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-        )
-        return BY_NAME[self.name].environment(base_url, KEY) | dict.fromkeys(quiet, "1")
+        ),
+        "1",
+    )
 
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
         return ("-p", prompt, "--model", "claude-sonnet-4-5")
 
 
@@ -77,13 +81,9 @@ class Codex(TrialAgent):
     apis = ("openai-responses",)
     chosen: ClassVar[tuple[str, ...]] = ("-m", "gpt-5-codex", "-c", 'web_search="disabled"')
 
-    def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        return BY_NAME[self.name].environment(base_url, KEY)
-
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
-        pointed = BY_NAME[self.name].arguments(base_url, KEY)
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
         alone = ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
-        return (*pointed, "-c", "analytics.enabled=false", *self.chosen, *alone, prompt)
+        return ("-c", "analytics.enabled=false", *self.chosen, *alone, prompt)
 
 
 class CodexOwnModel(Codex):
@@ -110,18 +110,16 @@ class OpenCode(TrialAgent):
     }
 
     def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        pointed = BY_NAME[self.name].environment(base_url, KEY)
-        config = json.loads(pointed["OPENCODE_CONFIG_CONTENT"])
-        config["provider"]["router"] = {
+        own = {
             "npm": "@ai-sdk/openai-compatible",
             "options": {"baseURL": f"{base_url}/v1", "apiKey": KEY},
             "models": {"any-model": {}},
         }
-        config |= {"model": self._models[api], "autoupdate": False, "share": "disabled"}
+        config = {"provider": {"router": own}, "model": self._models[api], "autoupdate": False, "share": "disabled"}
         quiet = dict.fromkeys(("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH"), "1")
-        return {**pointed, **quiet, "OPENCODE_CONFIG_CONTENT": json.dumps(config)}
+        return {**quiet, "OPENCODE_CONFIG_CONTENT": json.dumps(config)}
 
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
         return ("run", prompt)
 
 
@@ -131,22 +129,20 @@ class QwenCode(TrialAgent):
     command = "qwen"
     apis = ("openai-chat", "anthropic-messages", "gemini")
 
-    def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        match api:
-            case "anthropic-messages":
-                return {
-                    "ANTHROPIC_BASE_URL": base_url,
-                    "ANTHROPIC_API_KEY": KEY,
-                    "ANTHROPIC_MODEL": "claude-sonnet-4-5",
-                }
-            case "gemini":
-                return {"GOOGLE_GEMINI_BASE_URL": base_url, "GEMINI_API_KEY": KEY, "GEMINI_MODEL": "gemini-2.5-pro"}
-            case _:
-                return {**BY_NAME[self.name].environment(base_url, KEY), "OPENAI_MODEL": "qwen3-coder-plus"}
+    variables: ClassVar[Mapping[str, str]] = {
+        "ANTHROPIC_MODEL": "claude-sonnet-4-5",
+        "GEMINI_MODEL": "gemini-2.5-pro",
+        "OPENAI_MODEL": "qwen3-coder-plus",
+    }
+    _logins: ClassVar[dict[Api, str]] = {"anthropic-messages": "anthropic", "gemini": "gemini"}
 
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
-        login = {"anthropic-messages": "anthropic", "gemini": "gemini"}.get(api, "openai")
-        return ("--auth-type", login, "-y", "-p", prompt)
+    def run_as(self, api: Api) -> str:
+        """As itself it speaks Chat; every format's variables are those of the SDKs."""
+        return "sdk" if api in self._logins else self.name
+
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
+        login = ("--auth-type", self._logins[api]) if api in self._logins else ()
+        return (*login, "-y", "-p", prompt)
 
 
 class GeminiCli(TrialAgent):
@@ -161,10 +157,9 @@ class GeminiCli(TrialAgent):
         }
     }
 
-    def environment(self, api: Api, base_url: str) -> dict[str, str]:
-        return {**BY_NAME[self.name].environment(base_url, KEY), "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    variables: ClassVar[Mapping[str, str]] = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
 
-    def arguments(self, api: Api, base_url: str, prompt: str) -> tuple[str, ...]:
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
         return ("-y", "-m", "gemini-2.5-pro", "-p", prompt)
 
 

@@ -182,7 +182,7 @@ class Stage:
             file.write_text(f"Meeting at noon.\nThe notes continue in {further}\n", "utf-8")
         files[-1].write_text(f"The secret word is {word}\nBring tea.\n", "utf-8")
         began = time.monotonic()
-        status, output = await run_agent(trial, installed, f"{address}/{trial.profile}", files[0])
+        status, output = await run_agent(trial, installed, self.home, f"{address}/{trial.profile}", files[0])
         outcome = Outcome(time.monotonic() - began, [], output=output, bodies=script.bodies)
         if status is None:
             outcome.problems.append(f"not done after {AGENT_S} s")
@@ -246,18 +246,23 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", **more}
 
 
-async def run_agent(trial: Trial, installed: Installed, base_url: str, file: Path) -> tuple[int | None, str]:
-    """Start it in its project with a home of its own; its exit status, None if it had to be ended, and all it said."""
+async def run_agent(
+    trial: Trial, installed: Installed, router: Path, base_url: str, file: Path
+) -> tuple[int | None, str]:
+    """Start it by `router run` in its project, with a home of its own; its exit status, None if it had to be ended, and
+    all it said. ``router`` is the router's home."""
     project, home = file.parent, file.parent.parent / "home"
     home.mkdir()
     for name, settings in trial.agent.settings.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(json.dumps(settings), "utf-8")
     prompt = TASK.format(path=file)
-    variables = trial.agent.environment(trial.client, base_url)
+    agent, api = trial.agent, trial.client
+    variables = {"HOME": str(home), "TERM": "dumb", "ROUTER_HOME": str(router), "PYTHONPATH": str(ROOT)}
     process = await asyncio.create_subprocess_exec(
-        installed.program, *trial.agent.arguments(trial.client, base_url, prompt),
-        cwd=project, env=environment(HOME=str(home), TERM="dumb", **variables), start_new_session=True,
+        *ROUTER, "run", trial.profile, "--agent", agent.run_as(api), "--",
+        str(installed.program), *agent.arguments(api, prompt),
+        cwd=project, env=environment(**variables, **agent.environment(api, base_url)), start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
