@@ -42,6 +42,14 @@ def _rules(ctx: click.Context) -> Iterable[str]:
         yield from places.reader.rules(name)
 
 
+def _written_rules(ctx: click.Context) -> Iterable[str]:
+    return (rule.label for rule in _places(ctx).profile(ctx.params["name"]).routes.rules)
+
+
+def _aliases(ctx: click.Context) -> Iterable[str]:
+    return _places(ctx).profile(ctx.params["name"]).routes.aliases
+
+
 def _models(ctx: click.Context) -> Iterable[str]:
     places = _places(ctx)
     for provider in places.catalog.values():
@@ -62,5 +70,7 @@ def _places(ctx: click.Context) -> Places:
 
 profile_names = _completer(_profiles)
 rule_labels = _completer(lambda ctx: dict.fromkeys(_rules(ctx)))
+written_rules = _completer(_written_rules)
+alias_names = _completer(_aliases)
 model_names = _completer(_models)
 provider_names = _completer(_providers)

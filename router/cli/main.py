@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Show every problem of every profile's files."),
     "explain": ("explain", "Show which rule takes a request, and why."),
     "usage": ("usage", "Show what was spent, by rule or otherwise."),
+    "route": ("route", "List, add, remove and move the rules of a profile."),
+    "alias": ("alias", "List, set and remove the aliases of a profile."),
     "requests": ("requests", "Show the latest requests, or one with its calls."),
     "providers": ("providers", "List the known providers and whether their keys are there."),
     "models": ("models", "List models with their context windows and prices."),

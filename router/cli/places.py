@@ -104,8 +104,9 @@ class Places:
         with HomeLock(self.home.lock):
             return asyncio.run(write())
 
-    def load(self, name: str) -> Loaded:
-        """A profile with its problems. Raises ConfigError if there is none of this name."""
+    def load(self, name: str, text: str | None = None) -> Loaded:
+        """A profile with its problems; ``text`` is what its routing.toml might say instead. Raises ConfigError if there
+        is none of this name."""
         if name not in self.found:
             raise ConfigError(self.unknown(name, self.found))
         return load_profile(
@@ -114,6 +115,7 @@ class Places:
             catalog=self.catalog,
             environ=os.environ,
             known_model=self.known_model,
+            text=text,
         )
 
     def profile(self, name: str) -> Profile:

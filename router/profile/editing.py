@@ -141,11 +141,16 @@ def set_alias(text: str, name: str, target: str, *, pin: bool | None = None) -> 
 
 
 def remove_alias(text: str, name: str) -> str:
-    """Without the alias. Raises ConfigError if there is none of this name."""
+    """Without the alias; without their table, too, if it was the last one. Raises ConfigError if there is none of this
+    name."""
     aliases = _Source(text).values.get("aliases", {})
     if name not in aliases:
         raise ConfigError(f"no alias {shown(name)}{suggestion(name, aliases) or '; see `router alias list`'}")
-    return remove_key(text, ("aliases", name))
+    text = remove_key(text, ("aliases", name))
+    rest = _Source(text)
+    block = block_of(rest.plain, ("aliases",))
+    bare = block is not None and rest.lines[block.first : block.last + 1] == ["[aliases]"]
+    return remove_key(text, ("aliases",)) if bare else text
 
 
 _TARGET_KEYS = ("target", "to", "model", "targets")

@@ -68,17 +68,18 @@ def load_profile(
     catalog: Mapping[str, Provider],
     environ: Mapping[str, str],
     known_model: KnownModel,
+    text: str | None = None,
 ) -> Loaded:
     """Read ``routing.toml``, ``concepts/*.md``, ``.env`` and the script of a profile's folder.
 
     ``catalog`` are the providers known without the profile's own; ``known_model(provider, model)`` is None where
-    nothing is known about that provider's models.
+    nothing is known about that provider's models. ``text`` is what ``routing.toml`` might say instead.
     """
     folder = _Folder(directory)
     wrong_name = name_problem(name)
     if wrong_name is not None:
         folder.add(MAIN, None, wrong_name)
-    main = folder.read(MAIN)
+    main = folder.read(MAIN) if text is None else text
     if main is None:
         return folder.without_profile()
     if not main.strip():

@@ -157,6 +157,8 @@ FILLED = [
     ("prices", "anthropic/claude-sonnet-4-5"),
     ("check",),
     ("check", "-v"),
+    ("route", "list", "work"),
+    ("alias", "list", "work"),
     ("explain", "work", "--tokens", "50"),
     ("key", "list"),
 ]
@@ -221,6 +223,7 @@ def test_completion_knows_profiles_rules_models_and_providers(run: Any, home: An
 
     assert complete("router check ") == ["work"]
     assert complete("router usage --profile w") == ["work"]
+    assert complete("router route remove work tool") == ["tool-use → anthropic"]
     assert "tool-use → anthropic" in complete("router requests list work --rule ")
     assert "an old rule" in complete("router requests list work --rule ")
     assert "anthropic/claude-sonnet-4-5" in complete("router prices anthropic/claude-s")
