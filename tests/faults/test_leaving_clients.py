@@ -152,6 +152,7 @@ async def test_whenever_and_however_they_leave_nothing_is_left_over(
     people = list(leavers(count))
     asked = sum(one.moment != "in its body" for one in people)
     async with targets(tmp_path / "home", PATIENT, count=1) as world:
+        world.unbounded()  # or some wouldn't wait for a second call
         files = open_files()
         async with world.many(asked):
             lasted = await in_turn(world, people)
