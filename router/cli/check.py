@@ -147,12 +147,12 @@ def _show(checked: _Checked, folder: str, verbose: bool) -> None:
             _echo(f'{folder}/{checked.name}/{MAIN}{line}: [[test]] "{test.name}": {test.problem}', "red")
     if verbose and checked.profile is not None:
         click.secho(f"{checked.name}:", bold=True)
-        for provider, urls in _urls(checked.profile).items():
+        for provider, urls in provider_urls(checked.profile).items():
             for api, url in urls.items():
                 click.echo(f"  {provider}  {api}  {url}")
 
 
-def _urls(profile: Profile) -> Mapping[str, Mapping[str, str]]:
+def provider_urls(profile: Profile) -> Mapping[str, Mapping[str, str]]:
     """The addresses of the providers that the profile's rules name, in each wire format they speak."""
     routes = profile.routes
     rules = [*routes.rules, *routes.aliases.values(), *routes.concept_routes]
@@ -214,5 +214,5 @@ def _json(checked: _Checked) -> dict[str, object]:
         "file_hash": checked.profile.file_hash if checked.profile is not None else None,
         "problems": [_problem_json(problem) for problem in checked.problems],
         "tests": [asdict(test) | {"passed": test.problem is None} for test in checked.tests],
-        "urls": _urls(checked.profile) if checked.profile is not None else {},
+        "urls": provider_urls(checked.profile) if checked.profile is not None else {},
     }

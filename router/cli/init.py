@@ -23,7 +23,7 @@ from router.providers.provider import Provider
 DEFAULT_NAME = "work"
 
 
-def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in (*presets(), *SYNONYMS) if name.startswith(incomplete)]
 
 
@@ -38,7 +38,7 @@ def _preset_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 )
 @click.argument("name", required=False)
 @click.option(
-    "--preset", shell_complete=_preset_names, help="Start from a shipped profile: demo, fastest, cheapest, quality, …"
+    "--preset", shell_complete=preset_names, help="Start from a shipped profile: demo, fastest, cheapest, quality, …"
 )
 @click.option(
     "-p",
@@ -71,7 +71,7 @@ def command(places: Places, name: str | None, preset: str | None, chosen: tuple[
     providers = [places.catalog[provider] for provider in chosen]
     no_key = False
     if preset is None and not chosen:
-        providers = _with_keys(places.catalog)
+        providers = with_keys(places.catalog)
         preset = None if providers else DEMO
         no_key = not providers
     if preset is not None:
@@ -88,7 +88,7 @@ def command(places: Places, name: str | None, preset: str | None, chosen: tuple[
     _next_steps(places, name, providers)
 
 
-def _with_keys(catalog: Mapping[str, Provider]) -> list[Provider]:
+def with_keys(catalog: Mapping[str, Provider]) -> list[Provider]:
     """The providers whose key is in the environment, in the catalog's order."""
     return [
         provider

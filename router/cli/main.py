@@ -20,7 +20,11 @@ from router.errors import RouterError
 # Name -> (module, what the list of commands says of it). Grouped as a person meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Run the server in the foreground."),
+    "start": ("start", "Run the server in the background."),
+    "stop": ("stop", "Stop the running server."),
+    "status": ("status", "Show the running server and its profiles."),
     "init": ("init", "Make the home and a first profile."),
+    "profile": ("profile", "Make, show, remove, stop and start profiles."),
     "check": ("check", "Show every problem of every profile's files."),
     "explain": ("explain", "Show which rule takes a request, and why."),
     "usage": ("usage", "Show what was spent, by rule or otherwise."),

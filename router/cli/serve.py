@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 
 
+def listening_options(command: click.decorators.FC) -> click.decorators.FC:
+    """``--host``, ``--port`` and ``--log-level``."""
+    for option in (
+        click.option("--log-level", type=click.Choice(LEVELS), help="How much to print.  [default: info]"),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            envvar="ROUTER_PORT",
+            help="Port to listen on (ROUTER_PORT); 0 takes a free one.  [default: 8080]",
+        ),
+        click.option("--host", envvar="ROUTER_HOST", help="Address to listen on (ROUTER_HOST).  [default: 127.0.0.1]"),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
     "serve",
     epilog=examples(
@@ -27,15 +43,11 @@ LEVELS = ("debug", "info", "warning", "error")
 )
 @home_folder
 @profiles_folder
-@click.option("--host", envvar="ROUTER_HOST", help="Address to listen on (ROUTER_HOST).  [default: 127.0.0.1]")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    envvar="ROUTER_PORT",
-    help="Port to listen on (ROUTER_PORT); 0 takes a free one.  [default: 8080]",
-)
-@click.option("--log-level", type=click.Choice(LEVELS), help="How much to print.  [default: info]")
+@listening_options
 @click.option("--demo", is_flag=True, help="Serve the shipped demo profile: no keys, no network.")
+@click.option(
+    "--take-over", is_flag=True, help="Replace the server that runs on this home, without a request noticing it."
+)
 @click.option("--background", is_flag=True, hidden=True, help="Started by `router start`.")
 def command(
     home: Path,
@@ -44,6 +56,7 @@ def command(
     port: int | None,
     log_level: str | None,
     demo: bool,
+    take_over: bool,
     background: bool,
 ) -> None:
     """Run the server in the foreground until Ctrl-C.
@@ -65,6 +78,7 @@ def command(
         log_level=log_level,
         only=only,
         background=background,
+        take_over=take_over,
     )
     status = run(options, on_ready=_greet)
     if status:

@@ -1,0 +1,114 @@
+"""``router status``: the running server and its profiles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import click
+
+from router.cli import background, output
+from router.cli.background import ServerStatus
+from router.cli.output import Column
+from router.cli.places import Places, examples, json_option, places_options
+from router.errors import LedgerError
+
+COLOURS = {"running": "green", "problem": "yellow", "down": "red"}
+
+
+@click.command("status", epilog=examples("router status", "router status --json"))
+@json_option
+@places_options
+def command(places: Places, as_json: bool) -> None:
+    """Show the running server and each profile: its addresses, its state, its requests since it started.
+
+    States: running; problem (it serves, but something is wrong); down (its files were never right); stopped; disabled.
+    Restarts are those of a profile's listener. The exit status is 1 if no server runs.
+    """
+    if not show_status(places, as_json=as_json):
+        raise click.exceptions.Exit(1)
+
+
+def show_status(places: Places, *, as_json: bool) -> bool:
+    """Print all that is known of the server and the profiles; whether a server runs."""
+    server = background.status(places)
+    profiles = profile_rows(places, server)
+    if as_json:
+        told = server.answer if server is not None else {"home": str(places.home.path)}
+        output.show_json({"running": server is not None, **told, "profiles": profiles})
+        return server is not None
+    if server is None:
+        click.echo(f"No router runs on {places.home.path}; `router start` starts it.")
+    else:
+        log = server.answer["log"]
+        click.echo(
+            f"router {server.version} at {server.base_url}, process {server.pid}, since {since(server.started_ms)}"
+        )
+        if log is not None:
+            click.echo(f"log {log}")
+    if profiles:
+        _show_profiles(profiles)
+    else:
+        output.note(f"there is no profile in {places.folder} yet; make one with `router init`")
+    for problem in server.problems if server is not None else ():
+        click.secho(problem, fg="red")
+    for each in profiles:
+        for problem in each["problems"]:
+            click.secho(problem, fg="red")
+    return server is not None
+
+
+def profile_rows(places: Places, server: ServerStatus | None) -> Sequence[Mapping[str, Any]]:
+    """The profiles as the server has them, or without one as they are kept: stopped or disabled."""
+    if server is not None:
+        return server.profiles
+    disabled: set[str] = set()
+    with suppress(LedgerError):  # the states are of use without it
+        disabled = places.reader.disabled()
+    return [
+        {"profile": name, "state": "disabled" if name in disabled else "stopped", "problems": []}
+        for name in places.found
+    ]
+
+
+def since(time_ms: int) -> str:
+    """A moment in this machine's time: the hour if it is of the last day, else the date."""
+    moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
+    return f"{moment:%H:%M:%S}" if time.time() - moment.timestamp() < 86_400 else f"{moment:%Y-%m-%d}"
+
+
+def _show_profiles(profiles: Sequence[Mapping[str, Any]]) -> None:
+    output.show(
+        [
+            Column("PROFILE", text=True),
+            Column("BASE URL", text=True),
+            Column("PORT"),
+            Column("PID", optional=True),
+            Column("STATUS", text=True),
+            Column("RESTARTS", optional=True),
+            Column("STARTED", text=True, optional=True),
+            Column("REQUESTS"),
+            Column("PROBLEMS"),
+        ],
+        [
+            [
+                each["profile"],
+                each.get("base_url", "-"),
+                _shown(each.get("port")),
+                _shown(each.get("pid")),
+                each["state"],
+                _shown(each.get("restarts")),
+                since(each["started_ms"]) if each.get("pid") is not None else "-",
+                _shown(each.get("requests")),
+                str(len(each["problems"])),
+            ]
+            for each in profiles
+        ],
+    )
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else str(value)
