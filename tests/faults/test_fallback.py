@@ -7,7 +7,6 @@ import asyncio
 import json
 import random
 import socket
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +37,6 @@ from tests.support.provider import (
 from tests.support.raw import ask, request
 from tests.support.serving import ENVIRON, serving
 from tests.support.targets import QUICK, answered, failing, says, story, targets
-from tests.support.tls import write_tls
 
 WAYS = [False, True]
 WAY_NAMES = ["whole", "streamed"]
@@ -73,27 +71,6 @@ async def test_who_cant_be_reached_costs_no_time(kind: str, stream: bool, tmp_pa
         rows = await world.router.rows("attempts", "provider = 'one'")
         assert {(row["error_class"], row["maybe_billed"]) for row in rows} == {("connect", 0)}
         assert took_s < 0.06 or kind == "no such name"  # which may take long to find out where there is no network
-
-
-async def test_who_shows_a_wrong_certificate_gets_no_byte_and_the_next_one_answers(tmp_path: Path) -> None:
-    tls = write_tls(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls.cert, tls.key)
-    got = []
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        got.append(await reader.read(100))
-        writer.close()
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=context)
-    async with server:
-        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with targets(tmp_path / "home", addresses=[address]) as world:
-            reply = await world.ask()
-            assert (reply.status, reply.headers["x-router-provider"]) == (200, "two")
-            rows = await world.router.rows("attempts")
-    assert [row["error_class"] for row in rows] == ["connect", "connect", None]
-    assert not any(got)
 
 
 # --- streams that begin with an error, or not at all ------------------------------------------------------------------
