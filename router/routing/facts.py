@@ -141,7 +141,8 @@ class RequestFacts(Facts):
 
     A fact is computed by the method ``_find_NAME`` when it is asked for first, and kept. ``headers`` may have any case
     and may hold credentials; rules don't see those. ``may_count`` allows what takes too long for the event loop; while
-    it is false ``CountNeeded`` is raised instead. ``provider_used`` and ``budget_used`` are asked at most once.
+    it is false ``CountNeeded`` is raised instead. ``provider_used``, of a conversation, and ``budget_used`` are asked
+    at most once.
     """
 
     # Inner facts, found like the others.
@@ -167,7 +168,7 @@ class RequestFacts(Facts):
         now: datetime,
         key: str | None = None,
         tags: frozenset[str] = frozenset(),
-        provider_used: Callable[[], str | None] | None = None,
+        provider_used: Callable[[str | None], str | None] | None = None,
         budget_used: Callable[[], float | None] | None = None,
         may_count: bool = False,
     ) -> None:
@@ -339,7 +340,7 @@ class RequestFacts(Facts):
         return self.conversation_start if answered else None
 
     def _find_provider_used(self) -> str | None:
-        return self._ask_provider_used() if self._ask_provider_used else None
+        return self._ask_provider_used(self.conversation) if self._ask_provider_used else None
 
     def _find_budget_used(self) -> float | None:
         return self._ask_budget_used() if self._ask_budget_used else None

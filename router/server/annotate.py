@@ -84,17 +84,19 @@ class Annotator:
                 await self._wake.wait()
                 await asyncio.sleep(PAUSE_S)
                 continue
-            job = self._jobs.popleft()
-            self._bytes -= job.size
             self._working = True
-            try:
-                job.done(await _annotate(job))
-            except BadRequest as error:  # nobody else's fault than the client's, who was told by now
-                log.debug("request %s has no facts: %s", job.request_id, error)
-            except Exception:  # a request we can't describe is still a request that was served
-                log.exception("the facts of request %s could not be recorded", job.request_id)
+            await self._describe(self._jobs.popleft())  # no name for it here: the next one may be long in coming
             self._working = False
             await asyncio.sleep(0)
+
+    async def _describe(self, job: Job) -> None:
+        self._bytes -= job.size
+        try:
+            job.done(await _annotate(job))
+        except BadRequest as error:  # nobody else's fault than the client's, who was told by now
+            log.debug("request %s has no facts: %s", job.request_id, error)
+        except Exception:  # a request we can't describe is still a request that was served
+            log.exception("the facts of request %s could not be recorded", job.request_id)
 
 
 async def _annotate(job: Job) -> Annotate:

@@ -142,6 +142,7 @@ class Attempt:
 
     def close(self) -> None:
         """End the call."""
+        self.way.forget()
         if self.reply is not None:
             self.reply.close()
 

@@ -183,6 +183,7 @@ class Trying:
             self._health.abandon(self._ahead.ticket)
         self._ahead = None
         self._decision = None
+        self._failure = None  # it knows the frames that it came through, and they know the request
         self._left.clear()
 
     def finished(self, *, ok: bool) -> None:

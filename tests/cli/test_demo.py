@@ -107,7 +107,7 @@ def label_of(profile: Profile, request: DemoRequest, provider_used: str | None) 
         now=datetime.now(UTC),
         key=request.key,
         tags=tags_of(headers),
-        provider_used=lambda: provider_used,
+        provider_used=lambda _: provider_used,
         budget_used=lambda: None,
     )
     facts.may_count = True

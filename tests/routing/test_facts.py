@@ -328,7 +328,7 @@ def test_facts_are_found_once() -> None:
     facts = live(
         "anthropic-messages",
         messages("hi"),
-        provider_used=lambda: asked.append("provider") or "groq",
+        provider_used=lambda _: asked.append("provider") or "groq",
         budget_used=lambda: asked.append("budget") or 0.5,
     )
     for _ in range(3):
