@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 from router.agents.form_error import FormError
@@ -26,8 +27,21 @@ class Flat:
     between: str
 
     def parse(self, text: str) -> dict[str, Any]:
-        """The values by name, as texts; a later line goes over an earlier one. A value that goes on below is ``""``."""
-        return {match["name"]: _unquoted(match["value"]) for match in self._lines(text)}
+        """The values by name, as texts; a later line goes over an earlier one. A value that goes on below is ``""``, or
+        what its lines hold where these are plain, too."""
+        found: dict[str, Any] = {}
+        lines = self._lines(text)
+        for match, following in zip_longest(lines, lines[1:]):
+            found[match["name"]] = _unquoted(match["value"])
+            if self is YAML and not match["value"]:
+                inner = {
+                    line["name"]: _unquoted(line["value"])
+                    for line in _BELOW.finditer(
+                        text, match.end(), following.start() if following is not None else len(text)
+                    )
+                }
+                found[match["name"]] = inner or ""
+        return found
 
     def set_value(self, text: str, path: Sequence[str], value: object) -> str:
         """The text with the line of this name, the only step of ``path``. Raises FormError."""
@@ -95,3 +109,4 @@ DOTENV: Final = Flat(
 YAML: Final = Flat(
     re.compile(r"^(?P<name>[A-Za-z_][\w.-]*)(?P<gap>[ \t]*:(?:[ \t]+|(?=\r?$)))" + _VALUE, re.MULTILINE), ": "
 )
+_BELOW: Final = re.compile(r"^(?P<indent>[ ]{1,4})(?P<name>[A-Za-z_][\w.-]*)[ \t]*:[ \t]+" + _VALUE, re.MULTILINE)

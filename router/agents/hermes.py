@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from router.agents.agent import Agent, AgentRequest, latest_human_text
-from router.agents.pointing import NOTHING, Address, Found, Pointing, Settings
+from router.agents.pointing import ANY_KEY, NOTHING, Address, AgentFile, Found, Pointing, Settings
 
 _SUBAGENT: Final = "You are a focused subagent working on a specific delegated task"
 _COMPACTION: Final = "You are a summarization agent creating a context checkpoint"
 _TITLES: Final = ("You name chat sessions.", "Generate a short, descriptive title (3-7 words)")
 
+CONFIG: Final = AgentFile("{HERMES_HOME|~/.hermes}/config.yaml", "yaml")
 _OTHER_KEYS: Final = ("ANTHROPIC_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")  # which it would rather send
 _MODEL: Final = "claude-sonnet-4-6"  # it must be told one; the profile's rules decide what becomes of it
 
@@ -26,6 +27,7 @@ class Hermes(Agent):
     name = "hermes"
     command = "hermes"
     install = "pip install hermes-agent"
+    files = (CONFIG,)
     user_agents = ("hermesagent/", "hermes-agent/")
     marks: ClassVar[Mapping[str, str]] = {
         "x-openrouter-title": "hermes agent",
@@ -58,18 +60,30 @@ class Hermes(Agent):
 
     def settings(self, to: Address, found: Found = NOTHING) -> Settings:
         """Its configuration, by its own command."""
-        values = {
-            "provider": "custom",
-            "base_url": f"{to.base_url}/v1",
-            "api_key": to.secret,
-            "default": chosen_model(to),
-        }
+        values = {"provider": "custom", "base_url": f"{to.base_url}/v1", "default": chosen_model(to)}
+        if not to.key:
+            values["api_key"] = ANY_KEY
         return Settings(
             commands=tuple(("hermes", "config", "set", f"model.{name}", value) for name, value in values.items()),
             undo=tuple(("hermes", "config", "unset", f"model.{name}") for name in values),
+            notes=key_by_hand(to, "hermes config set model.api_key KEY"),
         )
+
+    def address(self, found: Found) -> str | None:
+        """That of its configuration; the variable counts for the provider it belongs to."""
+        provider = found.read(CONFIG, "model", "provider")
+        if provider == "custom":
+            address = found.read(CONFIG, "model", "base_url")
+        else:
+            address = found.environment.get("ANTHROPIC_BASE_URL") if provider == "anthropic" else None
+        return address if isinstance(address, str) else None
 
 
 def chosen_model(to: Address) -> str:
     """An alias of the profile, or a name that everybody knows."""
     return to.models[0] if to.models else _MODEL
+
+
+def key_by_hand(to: Address, how: str) -> tuple[str, ...]:
+    """A key isn't given to another command, since it would stand on its command line."""
+    return (f"the profile asks for a key; put it in yourself, for instance by `{how}`",) if to.key else ()

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from router.agents.agent import Agent, AgentRequest, latest_human_text
-from router.agents.hermes import chosen_model
-from router.agents.pointing import NOTHING, Address, Found, Settings
+from router.agents.hermes import chosen_model, key_by_hand
+from router.agents.pointing import ANY_KEY, NOTHING, Address, AgentFile, Found, Settings
 
 _SUBAGENT: Final = "# Subagent Context"
 _SLUG: Final = "generate a short 1-2 word filename slug"
 _COMPACTION: Final = "You are a context summarization assistant"
+
+CONFIG: Final = AgentFile("{OPENCLAW_CONFIG_PATH|~/.openclaw/openclaw.json}")
 
 
 class OpenClaw(Agent):
@@ -26,6 +28,7 @@ class OpenClaw(Agent):
     name = "openclaw"
     command = "openclaw"
     install = "npm install -g openclaw"
+    files = (CONFIG,)
     only_settings = "its gateway goes on running and reads only its own configuration"
     user_agents = ("openclaw",)
     marks: ClassVar[Mapping[str, str]] = {
@@ -48,11 +51,11 @@ class OpenClaw(Agent):
         return request.view.system_text.startswith(_COMPACTION)
 
     def settings(self, to: Address, found: Found = NOTHING) -> Settings:
-        """A provider of our own with the profile's models, and the first of them chosen, by its own command."""
+        """A provider of our own with the profile's aliases as models, the first of them chosen, by its own command."""
         models = to.models or (chosen_model(to),)
         provider = {
             "baseUrl": to.base_url,
-            "apiKey": to.secret,
+            "apiKey": "KEY" if to.key else ANY_KEY,
             "api": "anthropic-messages",
             "headers": {"user-agent": "openclaw"},
             "models": [{"id": name, "name": name} for name in models],
@@ -64,6 +67,14 @@ class OpenClaw(Agent):
             ),
             undo=(("openclaw", "config", "unset", "models.providers.router"),),
             notes=(
-                "this follows OpenClaw's documentation and hasn't been tried; undo leaves its chosen model as it is",
+                "this follows OpenClaw's documentation and hasn't been tried",
+                *key_by_hand(to, "openclaw config set models.providers.router.apiKey KEY"),
             ),
         )
+
+    def address(self, found: Found) -> str | None:
+        """That of the provider of its model."""
+        model = found.read(CONFIG, "agents", "defaults", "model", "primary")
+        provider = model.partition("/")[0] if isinstance(model, str) else ""
+        address = found.read(CONFIG, "models", "providers", provider, "baseUrl")
+        return address if isinstance(address, str) else None

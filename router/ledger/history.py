@@ -208,6 +208,20 @@ def recent_inputs(connection: sqlite3.Connection, profile: str) -> list[PastInpu
     return [PastInput(*row) for row in rows]
 
 
+def last_seen(connection: sqlite3.Connection) -> dict[str, int]:
+    """When each client sent its latest request: to the hour where only the sums have it."""
+    rows = connection.execute(
+        """
+        WITH latest AS (SELECT client, profile, max(hour) * 3600000 AS hour_ms FROM rollup GROUP BY client, profile)
+        SELECT client, max(ifnull(
+            (SELECT max(time_ms) FROM requests
+             WHERE profile = latest.profile AND time_ms >= hour_ms AND client = latest.client), hour_ms))
+        FROM latest GROUP BY client
+        """
+    )
+    return dict(rows)
+
+
 def client_keys(connection: sqlite3.Connection, profile: str | None) -> list[PastKey]:
     """All client keys ever made, oldest first."""
     rows = connection.execute(

@@ -164,6 +164,11 @@ class Reader:
         with self._open() as connection:
             return history.client_keys(connection, profile)
 
+    def last_seen(self) -> dict[str, int]:
+        """When each client sent its latest request, in milliseconds."""
+        with self._open() as connection:
+            return history.last_seen(connection)
+
     def left_alone(self, profile: str | None = None) -> dict[str, SavedHealth]:
         """What profiles left alone when that changed last, by profile; some of it may be over."""
         with self._open() as connection:
