@@ -16,7 +16,7 @@ import os
 import sqlite3
 import stat
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -199,10 +199,18 @@ class Ledger:
         self._send = None
         self._begin()
 
-    async def interrupt(self, ids: Iterable[str]) -> None:
-        """Another process has died: take in what it spilled, and settle those of its requests that are open still."""
+    async def interrupt(self, ids: Collection[str]) -> int:
+        """Another process is gone: take in what it spilled, and settle those of its requests that are open still.
+
+        Where the writing has been handed on since then, that is left to who writes now.
+        """
+        await self._decided.wait()
+        if self._connection is None:
+            return 0
         await self._import_spill()
-        await self.run(lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ids]))
+        return await self.run(
+            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ids])
+        )
 
     def _begin(self) -> None:
         self._halted = False

@@ -62,10 +62,12 @@ class AdminServer:
             routes.add_routes(topic.routes(self._app))
         self._runner = web.AppRunner(routes, access_log=None)
         await self._runner.setup()
-        self._path.unlink(missing_ok=True)
+        made = self._path.with_suffix(".next")  # as long as the name it gets then
+        made.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            await web.UnixSite(self._runner, str(self._path)).start()
+            await web.UnixSite(self._runner, str(made)).start()
+            made.rename(self._path)
         except OSError as error:
             await self._runner.cleanup()
             reason = error.strerror or str(error)
@@ -78,8 +80,14 @@ class AdminServer:
     async def close(self) -> None:
         """Stop listening and take the socket file away."""
         if self._runner is not None:
-            await self._runner.cleanup()
-        self._path.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Stop listening; the file belongs to another process by now."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
 
 
 class AdminClient:

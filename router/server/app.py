@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from router import __version__
-from router.errors import ConfigError
+from router.errors import ConfigError, LedgerError
+from router.ledger.forwarding import Forwarded
 from router.ledger.lock import HomeLock
+from router.ledger.migrations import MIGRATIONS
 from router.ledger.reports import Reader
 from router.ledger.retention import keep_forgetting
 from router.ledger.store import Ledger
+from router.ledger.writing import Settle
 from router.money.prices import PriceTable
 from router.profile.home import Home, HomeSettings
-from router.profile.load import Loaded, load_profile
+from router.profile.load import Loaded, find_profiles, load_profile
 from router.providers.builtin import DEMO
 from router.providers.credentials import CredentialMissing, Credentials
 from router.providers.provider import Provider
@@ -42,13 +45,14 @@ from router.server.demo import DemoProvider
 from router.server.draft_watch import keep_looking
 from router.server.front import Front
 from router.server.home_files import HomeFiles
-from router.server.listeners import Listener, is_loopback, server_tls
+from router.server.listeners import Listener, is_loopback, new_sockets, server_tls
 from router.server.pages import services_problems
 from router.server.profile_states import ProfileStates
 from router.server.request_log import RequestLog
 from router.server.server_log import ServerLog
 from router.server.services import Services
 from router.server.supervisor import supervisor
+from router.server.takeover import Hello, Predecessor, Successor, UnderWay, hand_over
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
 from router.wire.piece_memory import PieceMemory
@@ -58,6 +62,7 @@ log = logging.getLogger("router.server")
 M_MMAP_THRESHOLD = -3  # malloc.h
 LARGE_BLOCK = 256 * 1024
 CUT_S = 2.0  # for exchanges that are cut short: an error event, the settlement
+FADE_POLL_S = 0.1  # how often a server that another one has replaced looks whether all its clients are gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class ServeOptions:
     log_level: str | None = None
     only: str | None = None  # of the profiles in that folder, when it isn't all
     background: bool = False  # it prints into the home's server log, which has no requests: profiles have logs
+    take_over: bool = False  # from the server that runs on the home
 
     def arguments(self) -> list[str]:
         """These options as arguments of `router serve`, for a successor; not the home, nor how it is run."""
@@ -102,6 +108,10 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._exit = contextlib.AsyncExitStack()
         self._stop_now = asyncio.Event()
+        self.retired = asyncio.Event()  # whether another process serves the home by now
+        self._handing_over: asyncio.Task[None] | None = None
+        self._successor: Successor | None = None
+        self._predecessor: Predecessor | None = None
 
         self.settings: HomeSettings
         self.services: Services
@@ -111,7 +121,11 @@ class App:
         self.listener: Listener
         self.catalog: Mapping[str, Provider]
         self.credentials: Credentials
+        self.prices: PriceTable
+        self._admin: AdminServer
         self._demo: Provider
+        self._lock: HomeLock
+        self._upstream: Upstream
 
     @property
     def base_url(self) -> str:
@@ -127,22 +141,36 @@ class App:
             raise
 
     async def _start(self) -> None:
-        self._claim_home()
-        await self._build_parts()
-        await self._open_doors()
+        self.home.create()
+        if self.options.take_over:
+            self._read_home()
+            await self._build_parts()
+            requests = await self._take_over()
+        else:
+            self._claim_home()
+            self._read_home()
+            await self._build_parts()
+            requests = None
+        await self._open_books(requests)
+        await self._open_doors(requests)
         self._watch()
         gc.collect()
         gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
         gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
 
-    def _claim_home(self) -> None:
-        """Make the home, see that nobody else serves it, and read its files."""
-        self.home.create()
-        lock = HomeLock(self.home.lock).acquire()
-        self._exit.callback(lock.release)
+    def _claim_home(self, lock: HomeLock | None = None) -> None:
+        """See that nobody else serves the home, unless that one gave us its lock."""
+        self._lock = lock or HomeLock(self.home.lock).acquire()
+        self._exit.callback(self._leave_home)
         self.home.pid_file.write_text(f"{os.getpid()}\n")
-        self._exit.callback(self.home.pid_file.unlink, missing_ok=True)
 
+    def _leave_home(self) -> None:
+        if not self.retired.is_set():
+            self.home.pid_file.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _read_home(self) -> None:
+        """The home's own files. Raises ConfigError."""
         self.settings, problems = self.home.settings()
         catalog, of_providers = self.home.catalog()
         if problems or of_providers:
@@ -153,25 +181,47 @@ class App:
         self.credentials = Credentials(self.environ)
 
     async def _build_parts(self) -> None:
-        """The ledger, the built-in provider, the way out, and what exchanges share; each is taken down at the end."""
-        at_exit = self._exit
-        self.ledger = await Ledger.open(self.home.database)
-        at_exit.push_async_callback(self.ledger.close)
+        """What needs neither the home nor its ledger; taken down at the end."""
         demo = DemoProvider()
         await demo.start()
-        at_exit.push_async_callback(demo.close)
+        self._exit.push_async_callback(demo.close)
         self._demo = demo.provider()
         self.catalog = {**self.catalog, DEMO: self._demo}
+        self.prices = await asyncio.to_thread(PriceTable.load)
+        self._upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
+        self._exit.push_async_callback(self._upstream.close)
+
+    async def _take_over(self) -> UnderWay:
+        """Have the server that runs give us everything, once it is known that we can use it."""
+        broken = await asyncio.to_thread(self._broken_profiles)
+        self._predecessor = before = await Predecessor.meet(self.home)
+        self._exit.push_async_callback(before.close)
+        lost = [line for name in before.profiles for line in broken.get(name, ())]
+        if lost:
+            raise ConfigError("\n".join((*lost, "the running router goes on with the last good version")))
+        requests = await before.take()
+        self._claim_home(before.lock(self.home.lock))
+        return requests
+
+    def _broken_profiles(self) -> dict[str, list[str]]:
+        """Profiles that can't be served as their files are now, and why."""
+        found = find_profiles(self.options.profiles or self.home.profiles)
+        loaded = {name: self._load_profile(path, name) for name, path in found.items()}
+        return {name: [str(error) for error in each.errors] for name, each in loaded.items() if each.profile is None}
+
+    async def _open_books(self, requests: UnderWay | None) -> None:
+        """The ledger, and what exchanges share; taken down at the end."""
+        at_exit = self._exit
+        self.ledger = await Ledger.open(self.home.database, under_way=requests.requests if requests else ())
+        at_exit.push_async_callback(self.ledger.close)
         request_log = RequestLog(self.home.logs, console=self.console if log.isEnabledFor(logging.INFO) else None)
         at_exit.callback(request_log.close)
-        upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
-        at_exit.push_async_callback(upstream.close)
         annotator = Annotator()
         at_exit.push_async_callback(annotator.close)
         self.services = Services(
             ledger=self.ledger,
-            upstream=upstream,
-            prices=await asyncio.to_thread(PriceTable.load),
+            upstream=self._upstream,
+            prices=self.prices,
             pieces=PieceMemory(),
             summaries=PieceSummaries(),
             annotator=annotator,
@@ -183,9 +233,11 @@ class App:
             version=__version__,
         )
 
-    async def _open_doors(self) -> None:
+    async def _open_doors(self, requests: UnderWay | None) -> None:
         """The listeners and the profiles behind them, then the admin socket."""
         tls = server_tls(self.settings)
+        before = self._predecessor
+        bind = before.bind if before is not None else new_sockets
         self.tenants = Tenants(
             self.options.profiles or self.home.profiles,
             load=self._load_profile,
@@ -195,6 +247,7 @@ class App:
             host=self.host,
             may_run_commands=self.options.profiles is None,  # a repository that is served must not run programs
             tls=tls,
+            bind=bind,
             only=self.options.only,
         )
         await self._use_settings(self.settings)
@@ -202,15 +255,30 @@ class App:
         self._exit.push_async_callback(self.tenants.close)
         self.profile_states = ProfileStates(self.services, self.tenants, lambda: self.settings.stop_grace_s)
         await self.profile_states.load()
+        if before is not None and requests is not None:
+            await before.opened(Forwarded(self.ledger, requests.requests, self._settled_elsewhere))
         port = self.options.port if self.options.port is not None else self.settings.port
-        self.listener = Listener(self.host, port, Front(self.services, self.tenants), tls=tls)
+        if port == 0 and before is not None:
+            port = before.main_port
+        self.listener = Listener(self.host, port, Front(self.services, self.tenants), tls=tls, bind=bind)
         await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
         self._exit.push_async_callback(self.listener.close)
         await self.tenants.refresh()
+        if requests is not None:
+            for tenant in self.tenants:
+                if (memory := requests.memories.get(tenant.name)) is not None:
+                    tenant.recall(memory)
         await self.listener.accept()
-        admin = AdminServer(self, self.home.socket)
-        await admin.open()
-        self._exit.push_async_callback(admin.close)
+        self._admin = AdminServer(self, self.home.socket)
+        await self._admin.open()
+        self._exit.push_async_callback(self._admin.close)
+        if before is not None:
+            await before.ready()
+
+    def _settled_elsewhere(self, profile: str, record: Settle) -> None:
+        tenant = self.tenants.find(profile)
+        if tenant is not None:
+            tenant.note_elsewhere(record)
 
     def _watch(self) -> None:
         """What goes on beside the requests: files are watched, old requests forgotten."""
@@ -252,7 +320,7 @@ class App:
         return [(tenant.name, tenant.profile.retention_s) for tenant in self.tenants]
 
     def _load_profile(self, directory: Path, name: str) -> Loaded:
-        prices = self.services.prices
+        prices = self.prices
 
         def known_model(provider: str, model: str) -> bool | None:
             entry = self.catalog.get(provider)
@@ -286,30 +354,53 @@ class App:
             "log": str(self.home.server_log) if self.options.background else None,
             "supervisor": supervisor(self.environ),
             "arguments": self.options.arguments(),
+            "draining": self._draining(),
         }
+
+    def _draining(self) -> dict[str, int] | None:
+        """The process that this one has replaced, while it still serves requests."""
+        before = self._predecessor
+        if before is None or before.forwarded is None or before.has_ended:
+            return None
+        return {"pid": before.pid, "requests": len(before.forwarded.requests)}
 
     def request_stop(self) -> None:
         """Begin to stop; asked a second time, stop at once."""
         if self.stopping.is_set():
             self._stop_now.set()
         self.stopping.set()
+        if self._predecessor is not None:
+            self._predecessor.stop()
 
     async def stop(self) -> None:
         """Take no new work, let running requests end within the grace, end the rest honestly, take all parts down."""
         services = self.services
         services.draining = True
+        if self._handing_over is not None and not self.retired.is_set():
+            self._handing_over.cancel()
         self.listener.stop()
         self.tenants.stop_listening()
         self.profile_states.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop_watching()
         await self._until_idle(self.settings.stop_grace_s)
         for exchange in list(services.active):
             exchange.cut()
         self._stop_now.clear()
         await self._until_idle(CUT_S)
+        if self._predecessor is not None:
+            await self._predecessor.gone(self.settings.stop_grace_s + CUT_S)
         await self._exit.aclose()
+        if self._successor is not None:
+            self._successor.bye()
+        if self._handing_over is not None:
+            self._handing_over.cancel()
+            await asyncio.wait({self._handing_over})
+
+    async def _stop_watching(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
 
     async def _until_idle(self, longest_s: float) -> None:
         """Wait until no exchange is under way, for a while, or until asked to stop at once."""
@@ -326,12 +417,85 @@ class App:
         await self.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._background(self.tenants.refresh(), "reload"))
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         for number in (signal.SIGUSR1, signal.SIGUSR2):  # which would end the process
             loop.add_signal_handler(number, lambda: log.info("%d requests are under way", len(self.services.active)))
         on_ready(self)
-        await self.stopping.wait()
+        ends = {asyncio.create_task(event.wait()) for event in (self.stopping, self.retired)}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        if self.retired.is_set():
+            await self._fade()
         await self.stop()
+
+    def _reload(self) -> None:
+        if not self.retired.is_set():
+            self._background(self.tenants.refresh(), "reload")
+
+    # --- handing over to another process --------------------------------------------------------------------------
+
+    def begin_hand_over(self, path: Path) -> None:
+        """Have the process that listens at ``path`` replace this one. Raises ValueError where that isn't possible."""
+        if self.stopping.is_set() or self.retired.is_set():
+            raise ValueError("this router is about to end")
+        if self._handing_over is not None and not self._handing_over.done():
+            raise ValueError("a restart is under way")
+        self._handing_over = asyncio.create_task(hand_over(self, path), name="hand-over")
+
+    def hello(self) -> tuple[Hello, list[int]]:
+        """Who we are; the lock and all listening sockets."""
+        listeners = [self.listener, *(tenant.listener for tenant in self.tenants if tenant.listener is not None)]
+        places = [(listener.host, listener.port, len(listener.fds)) for listener in listeners]
+        hello = Hello(os.getpid(), __version__, len(MIGRATIONS), [tenant.name for tenant in self.tenants], places)
+        return hello, [self._lock.fd, *(fd for listener in listeners for fd in listener.fds)]
+
+    async def pause(self) -> None:
+        """Let go of the ledger. Requests are served as before; what they record waits."""
+        await self._stop_watching()
+        await self.tenants.pause()
+        await self.ledger.hand_over()
+
+    def under_way(self) -> UnderWay:
+        """Requests that may have an open row, or none yet: those being served, those of which a record waits, and those
+        of a process that we have replaced."""
+        before = self._predecessor
+        requests = dict(before.forwarded.requests) if before is not None and before.forwarded is not None else {}
+        requests |= dict.fromkeys(self.ledger.unwritten, "")
+        requests |= {exchange.id: exchange.profile.name for exchange in self.services.active}
+        return UnderWay(requests, {tenant.name: tenant.memory() for tenant in self.tenants})
+
+    async def resume(self) -> None:
+        """The other process has ended: go on as if there had been none."""
+        self._lock.sign()
+        self.home.pid_file.write_text(f"{os.getpid()}\n")
+        try:
+            await self.ledger.take_back()
+        except LedgerError as error:
+            log.error("%s; what is served goes to the spill file", error)
+            await self.ledger.close()
+        self.tenants.go_on()
+        await self._admin.close()
+        await self._admin.open()
+        self._watch()
+
+    def retire(self, successor: Successor) -> None:
+        """The other process serves: take no new clients, leave the home to it, end with the last request."""
+        self.retired.set()
+        self._successor = successor
+        self.listener.retire()
+        self.tenants.retire()
+        self._lock.release()
+        self._background(self._admin.leave(), "the end of the admin socket")
+        log.info("another process serves now; %d requests end here", len(self.services.active))
+
+    async def _fade(self) -> None:
+        """Serve what is under way, and what still comes on connections that clients keep."""
+        until = time.monotonic() + self.settings.restart_grace_s
+        while time.monotonic() < until and not self.stopping.is_set():
+            if not self.services.active and not self.listener.connections and not self.tenants.connections:
+                return
+            await asyncio.sleep(FADE_POLL_S)
 
 
 class LoopErrors:

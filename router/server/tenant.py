@@ -11,6 +11,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from router.ledger.entry import Settlement
 from router.ledger.history import PastInput
 from router.ledger.reports import Reader
 from router.ledger.store import Ledger
+from router.ledger.writing import Settle
 from router.money.budget import BudgetMeter
 from router.money.prices import PriceTable
 from router.profile.problems import Problem, shown
@@ -46,6 +48,15 @@ from router.wire.request import Api, RequestView
 T = TypeVar("T")
 
 REMEMBERED = 20_000  # conversations and response ids kept in memory, each
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a profile knows of the requests it has served and what a successor should know: where conversations went
+    last, and who gave which Responses reply. The oldest first."""
+
+    conversations: dict[str, Target]
+    responses: dict[str, Target]
 
 
 class Tenant:
@@ -222,6 +233,25 @@ class Tenant:
     def remember(self, conversation: str, target: Target) -> None:
         """Where this conversation went last."""
         _keep(self._conversations, conversation, target)
+
+    def memory(self) -> Memory:
+        """What a successor should know."""
+        return Memory(self._conversations, self._responses)
+
+    def recall(self, memory: Memory) -> None:
+        """What the predecessor knew."""
+        for conversation, target in memory.conversations.items():
+            _keep(self._conversations, conversation, target)
+        for response_id, target in memory.responses.items():
+            _keep(self._responses, response_id, target)
+
+    def note_elsewhere(self, record: Settle) -> None:
+        """Count a request that the predecessor has served to its end."""
+        settlement, served = record.settlement, record.attempts[-1] if record.attempts else None
+        self.note(settlement, response_id=served.response_id if served is not None else None)
+        conversation = record.annotation.conversation if record.annotation is not None else None
+        if conversation is not None and served is not None and served.role != "draft":
+            self.remember(conversation, Target(served.provider, served.model))
 
     def cache_at(self, conversation: str, target: Target, tokens: int | None) -> tuple[int | None, int | None]:
         """How many of a request's tokens a target has in its prompt cache, and what reading them there would save in

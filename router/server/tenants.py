@@ -30,7 +30,7 @@ from router.profile.watch import Fingerprint, fingerprint
 from router.providers.credentials import Credentials
 from router.server.admission import hash_key
 from router.server.health_keeper import HealthKeeper
-from router.server.listeners import Handler, Listener, is_loopback
+from router.server.listeners import Bind, Handler, Listener, is_loopback, new_sockets
 from router.server.tenant import Tenant
 
 log = logging.getLogger("router.server")
@@ -58,6 +58,7 @@ class Tenants:
         host: str,
         may_run_commands: bool = False,
         tls: ssl.SSLContext | None = None,
+        bind: Bind = new_sockets,
         only: str | None = None,
     ) -> None:
         self.folder = folder
@@ -72,6 +73,7 @@ class Tenants:
         self._host = host
         self._may_run_commands = may_run_commands
         self._tls = tls
+        self._bind = bind
         self._only = only
         self._default: str | None = None
         self._metrics_key_hash: str | None = None
@@ -248,6 +250,25 @@ class Tenants:
             if tenant.listener is not None:
                 tenant.listener.stop()
 
+    async def pause(self) -> None:
+        """Write nothing into the ledger's database until ``go_on``."""
+        await self._keeper.close()
+
+    def go_on(self) -> None:
+        """See ``pause``."""
+        self._keeper.reopen()
+
+    def retire(self) -> None:
+        """Leave the profiles' own ports to another process."""
+        for tenant in self._running.values():
+            if tenant.listener is not None:
+                tenant.listener.retire()
+
+    @property
+    def connections(self) -> int:
+        """Clients on the profiles' own ports."""
+        return sum(tenant.listener.connections for tenant in self._running.values() if tenant.listener is not None)
+
     def _scan(self, patient: bool) -> tuple[set[str], dict[str, Loaded]]:
         """The profiles that count as being there, and those to take up, loaded."""
         found = find_profiles(self.folder)
@@ -331,7 +352,7 @@ class Tenants:
             return
         opened, failure = None, None
         for port in wanted:
-            listener = Listener(self._host, port, self.front(profile.name), tls=self._tls)
+            listener = Listener(self._host, port, self.front(profile.name), tls=self._tls, bind=self._bind)
             try:
                 await listener.open()
                 opened = listener

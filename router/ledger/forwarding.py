@@ -1,0 +1,42 @@
+"""The requests that another process goes on serving after it has handed the ledger over: its records are written here.
+
+The other process' side is ``Ledger.forward``; what is between the two is ``server/takeover.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from router.ledger.store import Ledger
+from router.ledger.writing import Begin, Record, Settle
+
+log = logging.getLogger("router.ledger")
+
+
+class Forwarded:
+    """``requests`` are those under way, id to profile; ``settled`` is told of each that ends, with its profile."""
+
+    def __init__(self, ledger: Ledger, requests: Mapping[str, str], settled: Callable[[str, Settle], None]) -> None:
+        self.requests = dict(requests)
+        self._ledger = ledger
+        self._settled = settled
+
+    async def store(self, records: Iterable[Record]) -> None:
+        """Write the other process' records; done when they are committed."""
+        futures = []
+        for record in records:
+            futures.append(self._ledger.put(record))
+            if isinstance(record, Begin):
+                self.requests[record.intent.id] = record.intent.profile
+            elif isinstance(record, Settle) and (profile := self.requests.pop(record.settlement.id, None)) is not None:
+                self._settled(profile, record)
+        await asyncio.gather(*futures)
+
+    async def end(self) -> None:
+        """The other process is gone. Requests that it has not settled were interrupted."""
+        interrupted = await self._ledger.interrupt(self.requests)
+        if interrupted:
+            log.warning("%d requests were under way when the process that served them died", interrupted)
+        self.requests.clear()

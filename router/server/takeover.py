@@ -1,0 +1,387 @@
+"""A restart that nobody notices: a new process takes the sockets and the writing of the ledger from the old one.
+
+Both talk over a Unix socket in the home that exists for a moment. A message is 4 bytes of length, then JSON:
+
+    new process (``Predecessor``)            old process (``hand_over``)
+    has read and checked all files
+                                             Hello, with the lock and the listening sockets
+    Go
+                                             stops to write; UnderWay: its requests, what it knows of conversations
+    writes the ledger; Opened
+                                             Records, one batch at a time: from now on it records in this way
+    Stored
+    serves; Ready
+                                             accepts no more, gives up the home, serves what is under way
+    Stop, when it is stopped itself
+                                             Bye: the last record was stored
+
+Up to ``Ready`` the end of the new process changes nothing: the old one takes the ledger back. After it the end of the
+old one, without ``Bye``, leaves its requests interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from router.errors import LedgerError, RouterError
+from router.ledger.forwarding import Forwarded
+from router.ledger.lock import HomeLock
+from router.ledger.migrations import MIGRATIONS
+from router.ledger.record_lines import decode, encode
+from router.ledger.writing import Record
+from router.profile.home import Home
+from router.server.admin import AdminClient
+from router.server.listeners import new_sockets
+from router.server.tenant import Memory
+
+if TYPE_CHECKING:
+    from router.server.app import App
+
+log = logging.getLogger("router.server")
+
+GREETING_S: Final = 10.0  # for each side, until the other has said its first word
+SOCKETS_A_MESSAGE: Final = 64  # Linux takes up to 253
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Hello(msgspec.Struct, tag=True):
+    """Who hands over. ``listeners`` are host, port and the number of sockets there, the main one first."""
+
+    pid: int
+    version: str
+    schema: int
+    profiles: list[str]  # that it serves
+    listeners: list[tuple[str, int, int]]
+
+
+class Go(msgspec.Struct, tag=True):
+    """The successor can use what it was told."""
+
+
+class UnderWay(msgspec.Struct, tag=True):
+    """The requests that have a row and are not settled, id to profile; what each profile remembers."""
+
+    requests: dict[str, str]
+    memories: dict[str, Memory]
+
+
+class Opened(msgspec.Struct, tag=True):
+    """The successor writes the ledger now."""
+
+
+class Records(msgspec.Struct, tag=True):
+    """For the ledger. The next ones come when these are stored."""
+
+    lines: list[msgspec.Raw]
+
+
+class Stored(msgspec.Struct, tag=True):
+    """The latest records are committed."""
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The successor serves."""
+
+
+class Stop(msgspec.Struct, tag=True):
+    """End, as if by a signal."""
+
+
+class Bye(msgspec.Struct, tag=True):
+    """Nothing more comes."""
+
+
+Message = Hello | Go | UnderWay | Opened | Records | Stored | Ready | Stop | Bye
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+M = TypeVar("M")
+
+
+class Channel:
+    """Messages, both ways. Whatever is wrong with it is a ConnectionError."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, connection: socket.socket) -> Channel:
+        """On a connected socket, which it closes in the end."""
+        connection.setblocking(False)
+        return cls(*await asyncio.open_unix_connection(sock=connection))
+
+    async def send(self, message: Message) -> None:
+        """Raises ConnectionError."""
+        self.post(message)
+        await self._writer.drain()
+
+    def post(self, message: Message) -> None:
+        """Send, without learning whether it worked."""
+        self._writer.write(_framed(message))
+
+    async def receive(self) -> Message:
+        """The next message. Raises ConnectionError at the end."""
+        try:
+            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            return _decoder.decode(await self._reader.readexactly(length))
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError("the other process has ended") from error
+        except msgspec.MsgspecError as error:
+            raise ConnectionError(f"the other process says what can't be understood: {error}") from error
+
+    async def expect(self, kind: type[M]) -> M:
+        """The next message, which must be of this kind. Raises ConnectionError."""
+        message = await self.receive()
+        if not isinstance(message, kind):
+            raise ConnectionError(f"the other process said {type(message).__name__} instead of {kind.__name__}")
+        return message
+
+    def close(self) -> None:
+        """Say nothing more."""
+        self._writer.close()
+
+
+# --- the old process --------------------------------------------------------------------------------------------------
+
+
+class Successor:
+    """The process that takes over, as the old one sees it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._stored: asyncio.Future[None] | None = None
+
+    async def store(self, records: list[Record]) -> None:
+        """Have records written. Raises ConnectionError when there is no successor any more."""
+        self._stored = asyncio.get_running_loop().create_future()
+        await self._channel.send(Records([msgspec.Raw(encode(record)) for record in records]))
+        await self._stored
+
+    def stored(self) -> None:
+        """The latest ones are."""
+        if self._stored is not None and not self._stored.done():
+            self._stored.set_result(None)
+
+    def lost(self, error: ConnectionError) -> None:
+        """Nobody answers any more."""
+        if self._stored is not None and not self._stored.done():
+            self._stored.set_exception(error)
+
+    def bye(self) -> None:
+        """There are no more records."""
+        self._channel.post(Bye())
+        self._channel.close()
+
+
+async def hand_over(app: App, path: Path) -> None:
+    """Give everything to the process that listens at ``path``, and record through it to the end of this one."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(GREETING_S)
+    try:
+        connection.connect(str(path))
+        hello, fds = app.hello()
+        await asyncio.to_thread(_greet, connection, hello, fds)
+        channel = await Channel.over(connection)
+        async with asyncio.timeout(GREETING_S):
+            await channel.expect(Go)
+    except (OSError, TimeoutError) as error:
+        connection.close()
+        log.warning("a restart was given up before anything had changed: %s", error)
+        return
+    successor = Successor(channel)
+    try:
+        await app.pause()
+        await channel.send(app.under_way())
+        await channel.expect(Opened)
+        app.ledger.forward(successor.store)
+        while True:
+            match await channel.receive():
+                case Stored():
+                    successor.stored()
+                case Ready():
+                    app.retire(successor)
+                case Stop():
+                    app.request_stop()
+    except ConnectionError as error:
+        channel.close()
+        successor.lost(error)
+        if app.retired.is_set():
+            log.error("the process that took over has ended; what ends here goes to the spill file")
+            await app.ledger.close()
+        else:
+            log.error("the new process has ended before it served; this one goes on")
+            await app.resume()
+    except asyncio.CancelledError:
+        if not app.retired.is_set():
+            successor.bye()
+        raise
+
+
+# --- the new process --------------------------------------------------------------------------------------------------
+
+
+class Predecessor:
+    """The process that hands over, as the new one sees it."""
+
+    def __init__(self, channel: Channel, hello: Hello, lock_fd: int, sockets: list[socket.socket]) -> None:
+        self.pid = hello.pid
+        self.profiles = hello.profiles
+        self.main_port = hello.listeners[0][1]
+        self.forwarded: Forwarded | None = None
+        self._channel = channel
+        self._lock_fd = lock_fd
+        self._sockets: dict[tuple[str, int], list[socket.socket]] = {}
+        for host, port, count in hello.listeners:
+            self._sockets[host, port], sockets = sockets[:count], sockets[count:]
+        self._listening: asyncio.Task[None] | None = None
+        self._withdrawn = False
+
+    @classmethod
+    async def meet(cls, home: Home) -> Predecessor:
+        """Ask the server of this home to hand over; nothing has changed yet. Raises RouterError."""
+        path = home.path / f"{os.getpid()}.s"  # shorter than any other socket's name there: its length is limited
+        with socket.socket(socket.AF_UNIX) as meeting:
+            meeting.settimeout(GREETING_S)
+            path.unlink(missing_ok=True)
+            meeting.bind(str(path))
+            try:
+                meeting.listen(1)
+                await asyncio.to_thread(AdminClient(home.socket).call, "POST", "/hand-over", {"socket": path.name})
+                connection, _ = await asyncio.to_thread(meeting.accept)
+            except OSError as error:
+                raise RouterError(f"the running router doesn't hand over: {error}") from error
+            finally:
+                path.unlink()
+        connection.settimeout(GREETING_S)
+        try:
+            hello, (lock_fd, *fds) = await asyncio.to_thread(_greeted, connection)
+        except (OSError, ValueError) as error:
+            connection.close()
+            raise RouterError(f"the running router doesn't hand over: {error}") from error
+        if hello.schema > len(MIGRATIONS):
+            connection.close()
+            raise LedgerError(
+                f"the running router {hello.version} is newer (ledger schema {hello.schema}, this one knows "
+                f"{len(MIGRATIONS)}); update this one"
+            )
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        return cls(await Channel.over(connection), hello, lock_fd, sockets)
+
+    async def take(self) -> UnderWay:
+        """Have it stop to write. Raises RouterError."""
+        try:
+            await self._channel.send(Go())
+            return await self._channel.expect(UnderWay)
+        except ConnectionError as error:
+            raise RouterError(f"the running router doesn't hand over: {error}") from error
+
+    def lock(self, path: Path) -> HomeLock:
+        """Hold the home together with it."""
+        return HomeLock.adopt(path, self._lock_fd)
+
+    def bind(self, host: str, port: int) -> list[socket.socket]:
+        """Its sockets for an address, new ones where it has none. Raises ListenError."""
+        return self._sockets.pop((host, port), None) or new_sockets(host, port)
+
+    async def opened(self, forwarded: Forwarded) -> None:
+        """The ledger is ours: take the old process' records from now on."""
+        self.forwarded = forwarded
+        self._channel.post(Opened())
+        self._listening = asyncio.create_task(self._listen(forwarded), name="predecessor")
+
+    async def ready(self) -> None:
+        """We serve. Raises RouterError if it was told to stop in the meantime."""
+        if self._withdrawn:
+            raise RouterError("the router was stopped meanwhile")
+        self._channel.post(Ready())
+        for sockets in self._sockets.values():
+            for unwanted in sockets:
+                unwanted.close()
+        self._sockets.clear()
+
+    def stop(self) -> None:
+        """Have it end as we do."""
+        if self._listening is not None and not self._listening.done():
+            self._channel.post(Stop())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has stored its last record."""
+        return self._listening is not None and self._listening.done()
+
+    async def gone(self, within_s: float) -> None:
+        """Wait for its end."""
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=within_s)
+
+    async def close(self) -> None:
+        """The end of what there is between us. Before ``ready`` it goes on in our place."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+        self._channel.close()
+        for sockets in self._sockets.values():
+            for unused in sockets:
+                unused.close()
+
+    async def _listen(self, forwarded: Forwarded) -> None:
+        """Write what it sends, until it ends."""
+        try:
+            while not self._withdrawn:
+                match await self._channel.receive():
+                    case Records(lines):
+                        await forwarded.store(record for line in lines if (record := decode(line)) is not None)
+                        self._channel.post(Stored())
+                    case Bye():
+                        self._withdrawn = True
+        except ConnectionError as error:
+            log.warning("the process %d, from which this one took over, has died: %s", self.pid, error)
+        await forwarded.end()
+
+
+# --- the first words, with open files ---------------------------------------------------------------------------------
+
+
+def _framed(message: Message) -> bytes:
+    body = msgspec.json.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def _greet(connection: socket.socket, hello: Hello, fds: list[int]) -> None:
+    connection.sendall(_framed(hello) + _LENGTH.pack(len(fds)))
+    for first in range(0, len(fds), SOCKETS_A_MESSAGE):
+        socket.send_fds(connection, [b"."], fds[first : first + SOCKETS_A_MESSAGE])
+
+
+def _greeted(connection: socket.socket) -> tuple[Hello, list[int]]:
+    """The greeting and the files, the lock first. Raises OSError, ValueError."""
+    hello = _decoder.decode(_exactly(connection, *_LENGTH.unpack(_exactly(connection, _LENGTH.size))))
+    (count,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    fds: list[int] = []
+    while len(fds) < count:
+        data, more, _, _ = socket.recv_fds(connection, 1, SOCKETS_A_MESSAGE)
+        if not data:
+            raise ConnectionError("the other process has ended")
+        fds += more
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    if not isinstance(hello, Hello):
+        raise ConnectionError("that was no greeting")
+    return hello, fds
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        part = connection.recv(length - len(data))
+        if not part:
+            raise ConnectionError("the other process has ended")
+        data += part
+    return data
