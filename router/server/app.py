@@ -156,6 +156,7 @@ class App:
         self._watch()
         gc.collect()
         gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
+        self._exit.callback(gc.unfreeze)  # for a process that lives on, as that of the tests does
         gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
 
     def _claim_home(self, lock: HomeLock | None = None) -> None:
