@@ -20,6 +20,7 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from router import __version__
+from router.agents.agents import AGENTS
 from router.cli.main import COMMANDS, cli
 from router.errors import Refused
 from router.ledger.entry import Outcome
@@ -479,21 +480,10 @@ def test_every_folder_script_and_preset_is_in_the_readme() -> None:
     assert [name for name in presets() if f"`{name}`" not in text] == []
 
 
-def test_the_readmes_way_to_point_an_agent_is_that_of_the_agents_page() -> None:
-    def lines(text: str, base: str, key: str) -> dict[str, list[str]]:
-        return {
-            cells[0]: [word.replace(base, "BASE").replace(f"={key}", "=KEY").replace(f'"{key}"', '"KEY"') for word in
-                       words(cells[1])]
-            for cells in rows(text, "## Pointing agents at it" if key == "any" else "## Pointing an agent at a profile")
-        }  # fmt: skip
-
-    ours = lines(TEXTS[README], "http://127.0.0.1:8080/work", "any")
-    theirs = lines(page("docs/agents.md"), "BASE", "KEY")
-    ours.pop("agent")
-    theirs["SDKs"] = theirs["official SDKs"]
-    assert len(ours) == 6
-    assert {name: shown[0] for name, shown in ours.items()} == {name: theirs[name][0] for name in ours}
-    assert ours["SDKs"] == theirs["SDKs"]
+def test_what_the_readme_runs_are_agents_by_their_commands() -> None:
+    started = re.findall(r"^\$ router run work -- (\w+)", "\n".join(blocks("console", README)), re.MULTILINE)
+    assert set(started) - {"python"} == {"claude", "codex", "opencode", "qwen", "gemini"}
+    assert set(started) - {"python"} < {agent.command for agent in AGENTS}
 
 
 def test_the_changes_tell_of_this_version() -> None:

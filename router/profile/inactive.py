@@ -33,12 +33,9 @@ class Inactive:
         return f"{MESSAGE}: {self.instead}" if self.instead else MESSAGE
 
 
-_IN_RULES: Final = (
-    Inactive(("budget",), instead="nothing is refused or warned of"),
-)
+_IN_RULES: Final = (Inactive(("budget",), instead="nothing is refused or warned of"),)
 
 INACTIVE: Final[tuple[Inactive, ...]] = (
-    Inactive(("profile", "agent"), instead="agents are started by hand"),
     Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
     Inactive(("routing", "on-disconnect"), _among("cancel")),
     Inactive(("budget",), instead="nothing is refused or warned of"),
@@ -54,7 +51,6 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
 
 INACTIVE_IN_HOME: Final[tuple[Inactive, ...]] = (
     Inactive(("server", "restart-grace")),
-    Inactive(("helper",), instead="nothing is started"),
 )
 """The same of ``router.toml``."""
 

@@ -161,6 +161,8 @@ FILLED = [
     ("alias", "list", "work"),
     ("explain", "work", "--tokens", "50"),
     ("key", "list"),
+    ("env", "work", "--agent", "qwen-code"),
+    ("agents",),
 ]
 
 
