@@ -17,6 +17,7 @@ from router.server import attempt
 from tests.support.aftermath import aftermath
 from tests.support.answers import chat_chunks, message, messages_events
 from tests.support.asking import CHAT, FORMATS, GEMINI, MESSAGES, RESPONSES, Format
+from tests.support.memory import forget_the_most, most_memory
 from tests.support.provider import Close, FakeProvider, Raw, Send, Status, Step, stream, whole
 from tests.support.raw import RawReply, ask, request
 from tests.support.watchdog import watchdog
@@ -95,6 +96,8 @@ async def test_no_header_of_a_reply_can_inject_another(steps: list[Step], arena:
 
 BROKEN = [
     pytest.param([Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\n" + WHOLE), Close()], id="two lengths"),
+    pytest.param([Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + WHOLE), Close()], id="a length and chunks"),
+    pytest.param([Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n" + WHOLE), Close()], id="chunks of chunks"),
     pytest.param([Raw(b"HTTP/1.1 200 OK\r\nX-Big: " + b"a" * 2**20 + b"\r\n\r\n"), Close()], id="a header of a megabyte"),
     pytest.param([Raw(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200_000 + b"\r\n"), Close()], id="countless headers"),
     pytest.param([Raw(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), Close()], id="a negative length"),
@@ -179,12 +182,17 @@ async def test_uncompressed_replies_are_asked_for(arena: Any) -> None:
         pytest.param(b"not gzip at all", "gzip", id="a false label"),
         pytest.param(WHOLE, "identity", id="identity"),
         pytest.param(WHOLE, "nonsense", id="an unknown word"),
+        pytest.param(b"\x1b\xff\xff\xff\x03" + b"\x00" * 20, "br", id="brotli"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + b"\xff" * 20, "zstd", id="zstd"),
     ],
 )
 async def test_a_reply_that_comes_compressed_passes_as_it_is(data: bytes, encoding: str, arena: Any) -> None:
     arena.provider.answer = lambda received: packed(data, encoding)
-    async with watchdog(), aftermath(arena.router, arena.provider) as after:
+    forget_the_most()
+    before = most_memory()
+    async with watchdog(0.02), aftermath(arena.router, arena.provider) as after:
         reply = await asked(arena)
+    assert most_memory() - before < 32 * 2**20
     assert reply.status == 200
     assert reply.body == data
     assert reply.headers.get("content-encoding") == encoding
@@ -234,6 +242,24 @@ async def test_rubbish_between_events_passes_and_harms_nobody(form: Format, aren
         assert reply.whole
         assert after.told == ("ok", None)
         assert after.row["input"] is None or 0 <= after.row["input"] < 10**12
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+async def test_events_out_of_order_pass_or_are_told_of(
+    form: Format, arena: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(form.name)
+    for _ in range(25):
+        parts = form.events()
+        chance.shuffle(parts)
+        arena.provider.answer = lambda received, parts=parts: stream(*parts)
+        async with aftermath(arena.router, arena.provider) as after:
+            reply = await asked(arena, form, streamed=True)
+        if reply.status == 200 and reply.whole:
+            assert reply.body == b"".join(parts)
+        else:
+            assert after.row["outcome"] in ("upstream-error", "partial")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.slow

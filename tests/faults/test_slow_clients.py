@@ -18,6 +18,7 @@ from router.server import bodies, listeners, outgoing
 from tests.support.aftermath import aftermath, nothing_recorded
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE, opening
+from tests.support.memory import memory
 from tests.support.provider import SSE, End, FakeProvider, Pause, Send, Status, Step, whole
 from tests.support.raw import RawClient, ask, request
 from tests.support.serving import Running, serving
@@ -230,15 +231,6 @@ async def test_twenty_large_bodies_at_once_need_no_memory_to_refuse(
         )
         assert [reply.status for reply in replies] == [413] * 20
         assert memory() - before < 40 * 2**20
-
-
-def memory() -> int:
-    """Bytes of this process in memory; 0 where that can't be told."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except FileNotFoundError:
-        return 0
-    return pages * 4096
 
 
 ENCODED = [

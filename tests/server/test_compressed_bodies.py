@@ -26,6 +26,7 @@ from router.server.codings import MOST_SWELLING, PIECE, SWELLING_FREE, Decoder, 
 from tests.support.aftermath import aftermath, nothing_recorded
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE
+from tests.support.memory import forget_the_most, most_memory
 from tests.support.provider import FakeProvider
 from tests.support.raw import RawClient, ask, request
 from tests.support.serving import Running, serving
@@ -345,20 +346,6 @@ async def test_what_is_refused(coding: str, body: bytes, status: int, served: Se
     assert reply.headers.get("accept-encoding") == ("zstd, gzip, deflate" if status == 415 else None)
 
 
-def memory() -> int:
-    """The most memory this process has had, in bytes; 0 where that can't be told."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except FileNotFoundError:
-        return 0
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def forget_the_most() -> None:
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 def zstd_of_zeros(size: int) -> bytes:
     """A few bytes for each 128 KiB: blocks that say "this byte, so many times"."""
     block = bytes([0x02 | (131_072 & 0x1F) << 3, 131_072 >> 5 & 0xFF, 131_072 >> 13]) + b"\x00"
@@ -378,13 +365,13 @@ BOMBS = [
 async def test_a_bomb_costs_little(coding: str, body: bytes, framing: str, served: Served) -> None:
     parts = [post(body, coding)] if framing == "length" else list(chunked(body, coding, 2**14))
     forget_the_most()
-    before = memory()
+    before = most_memory()
     async with nothing_recorded(*served), watchdog(0.02), RawClient(served.router.url) as client:
         client.writer.writelines(parts)
         reply = await client.reply()
     assert reply.status in (400, 413)
     assert MESSAGES.error_of(reply.body)
-    assert memory() - before < 40 * 2**20
+    assert most_memory() - before < 40 * 2**20
 
 
 async def test_bytes_that_decode_to_nothing_are_counted_too(tmp_path: Path) -> None:
