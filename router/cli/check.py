@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,9 +14,10 @@ from router.cli.asked import Asked, Asker, read_file, read_object
 from router.cli.complete import profile_names
 from router.cli.places import Places, examples, json_option, places_options
 from router.errors import ConfigError, RouterError
+from router.ledger.periods import DAY_MS
+from router.profile.lint import ENOUGH_REQUESTS, idle, lint
 from router.profile.problems import Problem
 from router.profile.profile import Profile, RouteTest
-from router.profile.review import unknown_abilities
 from router.profile.watch import MAIN
 from router.providers.abilities import abilities_of
 from router.providers.addresses import endpoint_url
@@ -47,38 +49,52 @@ class _Checked:
     problems: tuple[Problem, ...]
     tests: tuple[_Tested, ...] = ()
     profile: Profile | None = None
+    requests: int | None = None  # in the days that were looked at
 
-    @property
-    def failed(self) -> bool:
-        return any(p.severity == "error" for p in self.problems) or any(t.problem is not None for t in self.tests)
+    def failed(self, strict: bool) -> bool:
+        """Whether something is wrong; with ``strict`` a warning is."""
+        wrong = any(strict or problem.severity == "error" for problem in self.problems)
+        return wrong or any(test.problem is not None for test in self.tests)
 
 
 @click.command(
     "check",
-    epilog=examples("router check", "router check work -v", "router check --profiles ./profiles --json"),
+    epilog=examples(
+        "router check",
+        "router check work -v",
+        "router check work --days 30",
+        "router check --profiles ./profiles --strict --json",
+    ),
 )
 @click.argument("name", required=False, shell_complete=profile_names)
 @click.option("--verbose", "-v", is_flag=True, help="Print each target's address in each wire format, too.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    metavar="N",
+    help="Warn, too, of rules that took no request in so many days, and of a default that took over 90%.",
+)
+@click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 @json_option
 @places_options
-def command(places: Places, name: str | None, verbose: bool, as_json: bool) -> None:
+def command(places: Places, name: str | None, verbose: bool, days: int | None, strict: bool, as_json: bool) -> None:
     """Show every problem of the home's and the profiles' files, and run their [[test]] entries.
 
-    The exit status is 2 if there is an error or a failed test. Warnings don't change it.
+    The exit status is 2 if there is an error or a failed test. Warnings don't change it, unless --strict is given.
     """
     home = places.home.problems()
     if name is not None and name not in places.found:
         raise ConfigError(places.unknown(name, places.found))
     broken = any(problem.severity == "error" for problem in home)
     names = [] if broken else [name] if name is not None else list(places.found)
-    checked = [_check(places, each) for each in names]
-    failed = broken or any(each.failed for each in checked)
+    checked = [_check(places, each, days) for each in names]
+    failed = broken or (strict and bool(home)) or any(each.failed(strict) for each in checked)
     if as_json:
         output.show_json(
             {
                 "ok": not failed,
                 "problems": [_problem_json(problem) for problem in home],
-                "profiles": [_json(each) for each in checked],
+                "profiles": [_json(each, strict) for each in checked],
             }
         )
     else:
@@ -86,20 +102,38 @@ def command(places: Places, name: str | None, verbose: bool, as_json: bool) -> N
             _show_problem(problem)
         for each in checked:
             _show(each, places.folder.name, verbose)
+            if each.requests is not None and each.requests < ENOUGH_REQUESTS:
+                few = output.plural(each.requests, "request")
+                output.note(f"{each.name}: {few}, too few to say which rules are idle")
         _summary(places, home, checked, broken)
     if failed:
         raise click.exceptions.Exit(2)
 
 
-def _check(places: Places, name: str) -> _Checked:
+def _check(places: Places, name: str, days: int | None) -> _Checked:
     loaded = places.load(name)
-    if loaded.profile is None:
+    profile = loaded.profile
+    if profile is None:
         return _Checked(name, loaded.problems)
-    asker = Asker(places, loaded.profile) if loaded.profile.tests else None
-    tests = tuple(_run(asker, test) for test in loaded.profile.tests) if asker is not None else ()
-    unknown = unknown_abilities(loaded.profile, places.known_model, partial(_abilities, places, loaded.profile))
-    problems = sorted((*loaded.problems, *unknown), key=lambda problem: (problem.file, problem.line or 0))
-    return _Checked(name, tuple(problems), tests, loaded.profile)
+    asker = Asker(places, profile) if profile.tests else None
+    tests = tuple(_run(asker, test) for test in profile.tests) if asker is not None else ()
+    found = [*loaded.problems]
+    found += lint(profile, known_model=places.known_model, known_abilities=partial(_abilities, places, profile))
+    requests = None
+    if days is not None:
+        by_rule = _requests(places, name, days)
+        requests = sum(by_rule.values())
+        found += idle(profile, by_rule, days)
+    found.sort(key=lambda problem: (problem.file, problem.line or 0))
+    return _Checked(name, tuple(found), tests, profile, requests)
+
+
+def _requests(places: Places, name: str, days: int) -> dict[str, int]:
+    """How many requests each rule took in the last days, by its label."""
+    scope, _ = places.scope(name)
+    since_ms = time.time_ns() // 1_000_000 - days * DAY_MS
+    report = places.reader.by_rule(name, since_ms, rules=scope.rules, zone=scope.zone)
+    return {row.keys[0]: row.sums.requests for row in report.rows}
 
 
 def _abilities(places: Places, profile: Profile, provider: Provider, model: str) -> Abilities:
@@ -207,10 +241,10 @@ def _problem_json(problem: Problem) -> dict[str, object]:
     return asdict(problem) | {"text": str(problem)}
 
 
-def _json(checked: _Checked) -> dict[str, object]:
+def _json(checked: _Checked, strict: bool) -> dict[str, object]:
     return {
         "profile": checked.name,
-        "ok": not checked.failed,
+        "ok": not checked.failed(strict),
         "file_hash": checked.profile.file_hash if checked.profile is not None else None,
         "problems": [_problem_json(problem) for problem in checked.problems],
         "tests": [asdict(test) | {"passed": test.problem is None} for test in checked.tests],

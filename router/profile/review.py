@@ -1,26 +1,23 @@
-"""What is valid and probably not meant: rules and aliases that are never reached, unknown models, missing keys."""
+"""What is valid and probably not meant: rules and aliases that are never reached, unknown models, missing keys.
+
+Told whenever a profile is loaded; what takes longer to find out is in ``lint``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from router.agents.agents import BY_NAME
 from router.profile.document import Document
-from router.profile.files import label_of
-from router.profile.problems import KeyPath, Problem, key_text, shown, suggestion
+from router.profile.problems import KeyPath, shown, suggestion
 from router.profile.profile import Profile
 from router.profile.targets import Reference
-from router.profile.watch import MAIN
-from router.providers.builtin import DEMO
 from router.providers.provider import Provider
-from router.routing.candidates import Abilities
 from router.routing.conditions import Always
 from router.routing.rules import Rule, Target
 
 KnownModel = Callable[[str, str], bool | None]
 """``known_model(provider, model)``; None where nothing is known about the provider's models."""
-KnownAbilities = Callable[[Provider, str], Abilities]
-"""``known_abilities(provider, model)``."""
 
 
 def review(
@@ -41,19 +38,20 @@ def review(
         document.warn(("profile", "agent"), f"unknown agent {shown(profile.agent)}{suggestion(profile.agent, BY_NAME)}")
 
 
-def _always(rule: Rule) -> bool:
+def is_always(rule: Rule) -> bool:
+    """Whether the rule is for every request, as it is written."""
     return rule.match is None or isinstance(rule.match, Always)
 
 
 def _unreachable_rules(document: Document, profile: Profile) -> None:
     """Rules that stand behind one for every request. A second such rule is a fallback, if there are any."""
     rules = profile.routes.rules
-    first = next((rule for rule in rules if _always(rule)), None)
+    first = next((rule for rule in rules if is_always(rule)), None)
     if first is None or not profile.routes.rules_on:
         return
     for rule in rules[rules.index(first) + 1 :]:
         chosen_among_equals = profile.routes.strategy != "first-match" and rule.priority == first.priority
-        fallback = _always(rule) and profile.routes.fallthrough
+        fallback = is_always(rule) and profile.routes.fallthrough
         if not (chosen_among_equals or fallback):
             document.warn(
                 ("rule", rule.index or 0),
@@ -62,7 +60,7 @@ def _unreachable_rules(document: Document, profile: Profile) -> None:
 
 
 def _unreachable_aliases(document: Document, profile: Profile) -> None:
-    first = next((rule for rule in profile.routes.rules if _always(rule)), None)
+    first = next((rule for rule in profile.routes.rules if is_always(rule)), None)
     if first is None or not profile.routes.rules_on:
         return
     for name, alias in profile.routes.aliases.items():
@@ -79,50 +77,19 @@ def _unknown_models(document: Document, profile: Profile, used: Collection[Refer
         target = reference.target
         if target is None or target.model is None or target.provider not in profile.providers:
             continue
-        if _is_unknown(profile, target, known_model):
+        if is_unknown(profile, target, known_model):
             document.warn(
                 reference.path, f"unknown model {shown(target.model)} at {target.provider}; its price is unknown"
             )
 
 
-def _is_unknown(profile: Profile, target: Target, known_model: KnownModel) -> bool:
+def is_unknown(profile: Profile, target: Target, known_model: KnownModel) -> bool:
     """Whether the provider's models are known and this isn't one of them, nor one that the profile speaks of."""
     provider, model = target.provider, target.model or ""
     declared = (provider, model) in profile.prices or (provider, model) in profile.models
     if declared or model in profile.providers[provider].models:
         return False
     return known_model(provider, model) is False
-
-
-def unknown_abilities(profile: Profile, known_model: KnownModel, known_abilities: KnownAbilities) -> Iterator[Problem]:
-    """A warning for each target of which it isn't known what it can take, where the file names it first: requests that
-    it can't take go there all the same. An unknown model has been warned of already."""
-    told: set[tuple[str, str | None]] = set()
-    for rule in sorted(profile.routes.all_rules(), key=lambda rule: (rule.line is None, rule.line)):
-        cascade = profile.cascades.get(rule.label)
-        for target in (*rule.targets, *rule.fallback, *(cascade.draft if cascade is not None else ())):
-            if target.model is None or target.provider == DEMO or (target.provider, target.model) in told:
-                continue
-            told.add((target.provider, target.model))
-            known = known_abilities(profile.providers[target.provider], target.model)
-            keys = {"context": known.window, "images": known.images, "tools": known.tools, "documents": known.documents}
-            missing = [key for key, value in keys.items() if value is None]
-            if missing and not _is_unknown(profile, target, known_model):
-                message = (
-                    f"what {target} can take isn't known ({', '.join(missing)}), so no request is kept from it; "
-                    f"write it under [{key_text(('models', str(target)))}]"
-                )
-                yield Problem(*_place(profile, rule), message, "warning")
-
-
-def _place(profile: Profile, rule: Rule) -> tuple[str, int | None, str]:
-    """The file, the line and the key of a rule."""
-    if rule.kind == "concept":
-        return label_of(profile.directory, f"concepts/{rule.name}.md"), None, ""
-    path: KeyPath = ("rule", rule.index or 0) if rule.kind == "rule" else ("default",)
-    if rule.kind == "alias":
-        path = ("aliases", rule.name or "")
-    return label_of(profile.directory, MAIN), rule.line, key_text(path)
 
 
 def _unusable_providers(

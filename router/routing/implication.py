@@ -8,9 +8,10 @@ impossible. So a condition implies another if all cases in which it holds and th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 from router.routing.conditions import All, Always, Any, Condition, Not
@@ -21,6 +22,8 @@ from router.routing.conditions.surroundings import APIS, WEEKDAYS, Header, Tag, 
 from router.routing.conditions.words import Concept, Keywords
 
 _MOST_CASES: Final = 64
+_MOST_LEFT: Final = 16  # cases that several conditions together have left to cover
+_MOST_TOGETHER: Final = 8  # conditions that cover another together: with more of them nobody would see it
 
 
 def never(condition: Condition) -> bool:
@@ -36,25 +39,33 @@ def implies(one: Condition, other: Condition) -> bool:
 def covered(condition: Condition, earlier: Sequence[Condition]) -> tuple[int, ...] | None:
     """The fewest we find of some other conditions, by number, of which every request that meets ``condition`` meets
     one. None where that can't be said."""
-    for number, other in enumerate(earlier):
-        if implies(condition, other):
-            return (number,)
     cases = _cases([_ANY_REQUEST], condition, holds=True)
-    needed = []
-    for number, other in enumerate(earlier):
-        left = _cases(cases, other, holds=False) if cases is not None else None
-        if cases is None or left is None or len(left) > _MOST_CASES:
-            continue  # too much to look at: without it, less is covered
-        if left != cases:
-            needed.append(number)
-        cases = left
-        if not cases:
-            break
-    if cases is None or cases:
+    if cases is None:
         return None
+    needed: list[int] = []
+    left = cases
+    for number, other in enumerate(earlier):
+        if _cases(cases, other, holds=False) == []:
+            return (number,)
+        if len(needed) == _MOST_TOGETHER or _cases(left, other, holds=True) == []:
+            continue
+        rest = _cases(left, other, holds=False)
+        if rest is not None and len(rest) <= _MOST_LEFT:  # else it is left out, and less is covered
+            needed.append(number)
+            left = rest
+        if not left:
+            return _fewest(cases, earlier, needed)
+    return None
+
+
+def _fewest(cases: Sequence[_Case], earlier: Sequence[Condition], needed: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of those conditions without which not all the cases would be covered."""
     for number in tuple(needed):
         fewer = [other for other in needed if other != number]
-        if _impossible([(condition, True), *((earlier[other], False) for other in fewer)]):
+        left: Sequence[_Case] | None = cases
+        for other in fewer:
+            left = _cases(left, earlier[other], holds=False) if left is not None else None
+        if left == []:
             needed = fewer
     return tuple(needed)
 
@@ -222,6 +233,9 @@ def _possible(fact: str, wanted: _Values) -> _Values:
 # --- what several values may answer -----------------------------------------------------------------------------------
 
 
+_HEADER: Final = "header "
+
+
 @dataclass(frozen=True, slots=True)
 class _AnyOf:
     """One of some words, or something that one of some globs matches, is found in ``where``."""
@@ -237,13 +251,22 @@ class _AnyOf:
             return set(self.words) <= set(other.words)
         return all(any(_narrower(word, wider) for wider in other.words) for word in self.words)
 
+    def excludes(self, other: _AnyOf) -> bool:
+        """Whether both can't be of one request: a request has several tools and tags, and one model."""
+        one_value = self.where == ModelMatches.key or self.where.startswith(_HEADER)
+        return (
+            one_value
+            and self.where == other.where
+            and all(_apart(word, another) for word in self.words for another in other.words)
+        )
+
 
 def _any_of(condition: Condition) -> _AnyOf:
     match condition:
         case HasTool() | ModelMatches():
             return _AnyOf(condition.key, condition.patterns, globs=True)
         case Header():
-            return _AnyOf(f"header {condition.name}", condition.patterns, globs=True)
+            return _AnyOf(f"{_HEADER}{condition.name}", condition.patterns, globs=True)
         case Tag():
             return _AnyOf("tag", condition.words)
         case Keywords() | Concept():
@@ -252,24 +275,42 @@ def _any_of(condition: Condition) -> _AnyOf:
             return _AnyOf(condition.text(), ())
 
 
+@lru_cache(maxsize=4096)
 def _narrower(pattern: str, wider: str) -> bool:
     """Whether all that one glob matches is matched by another."""
     if pattern == wider:
         return True
     if "[" in pattern or "[" in wider:
         return not set("*?[") & set(pattern) and _matches((wider,), pattern)
+    # The states of ``wider`` that can be reached by what ``pattern`` has matched so far, as a * in it takes a * there.
+    states = _over_stars(wider, {0})
+    for letter in pattern:
+        states = _over_stars(
+            wider,
+            {
+                state if wider[state] == "*" else state + 1
+                for state in states
+                if state < len(wider) and (wider[state] == "*" or (letter != "*" and wider[state] in ("?", letter)))
+            },
+        )
+    return len(wider) in states
 
-    @cache
-    def within(at: int, of: int) -> bool:
-        if of == len(wider):
-            return at == len(pattern)
-        if wider[of] == "*":
-            return within(at, of + 1) or (at < len(pattern) and within(at + 1, of))
-        if at == len(pattern) or pattern[at] == "*":
-            return False
-        return wider[of] in ("?", pattern[at]) and within(at + 1, of + 1)
 
-    return len(pattern) + len(wider) < 200 and within(0, 0)
+def _over_stars(pattern: str, states: set[int]) -> set[int]:
+    """The places in a glob, and those behind the stars there."""
+    found = set(states)
+    for state in states:
+        while state < len(pattern) and pattern[state] == "*":
+            state += 1
+            found.add(state)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _apart(pattern: str, other: str) -> bool:
+    """Whether two globs begin so differently that nothing matches both."""
+    begins = [re.split(r"[*?\[]", each, maxsplit=1)[0] for each in (pattern, other)]
+    return not (begins[0].startswith(begins[1]) or begins[1].startswith(begins[0]))
 
 
 def _matches(patterns: tuple[str, ...], word: str) -> bool:
@@ -301,7 +342,7 @@ class _Case:
             ):
                 return None
             return _Case(self.facts, self.found, self.missing | {asked})._settled()
-        if any(asked.implies(one) for one in self.missing):
+        if any(asked.implies(one) for one in self.missing) or any(asked.excludes(one) for one in self.found):
             return None
         facts = dict(self.facts)
         if asked.where == HasTool.key:
