@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections import Counter
@@ -14,9 +15,11 @@ import pytest
 from tests.support.aftermath import aftermath
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, opening
-from tests.support.provider import Pause, Raw, Received, Reset, Send, Stall, Status, Step
-from tests.support.raw import RawReply, request
-from tests.support.targets import Targets, failing, story, targets
+from tests.support.process import RouterProcess, free_port
+from tests.support.provider import FakeProvider, Pause, Raw, Received, Reset, Send, Stall, Status, Step
+from tests.support.raw import RawReply, ask, request
+from tests.support.serving import read_rows, write_profile
+from tests.support.targets import Targets, failing, profile, story, targets
 
 SETTINGS = """
 [retry]
@@ -74,6 +77,45 @@ async def test_one_probe_decides_for_everyone_who_waits(crowd: int, well: bool, 
         world.one.answer = answer
         if well:
             assert (await world.ask(stream=stream)).status == 200
+
+
+@pytest.mark.parametrize("crowd", [60, pytest.param(500, marks=pytest.mark.slow)])
+async def test_after_a_crash_one_probe_decides_for_everyone_who_waits(crowd: int, tmp_path: Path) -> None:
+    """The cooldown ends while no server runs: the next one has a breaker that is half-open from the start."""
+    home, verdict = tmp_path / "home", asyncio.Event()
+    home.mkdir(mode=0o700)
+    async with FakeProvider(lambda received: failing(500)) as provider:
+        write_profile(home, "work", profile([provider.url], settings("1s")))
+        router = RouterProcess(home, free_port())
+        asking = request("POST", "/work/v1/messages", MESSAGES.request(stream=False)[1])
+        try:
+            await (await router.spawn()).ready()
+            assert (await ask(router.url, asking)).status == 500
+            async with asyncio.timeout(5):
+                while not read_rows(home / "router.db", "breakers"):
+                    await asyncio.sleep(0.01)
+            router.signal(signal.SIGKILL)
+            await router.ended()
+            await asyncio.sleep(1.0)
+
+            await (await router.spawn()).ready()
+            before = len(provider.requests)
+            provider.answer = lambda received: [Pause(verdict), *answer(received)]
+            requests = [asyncio.create_task(ask(router.url, asking, within_s=60)) for _ in range(crowd)]
+            while sum(each.done() for each in requests) < crowd - 1:
+                await asyncio.sleep(0.01)
+                assert len(provider.requests) - before <= 1, "a second call before the verdict"
+            verdict.set()
+            replies = await asyncio.gather(*requests)
+            assert Counter(reply.status for reply in replies) == {200: 1, 429: crowd - 1}
+            assert (await ask(router.url, asking)).status == 200
+            router.signal(signal.SIGTERM)
+            assert await router.ended() == 0
+            rows, calls = (read_rows(home / "router.db", table) for table in ("requests", "attempts"))
+            assert {row["state"] for row in (*rows, *calls)} == {"settled"}
+            assert (len(rows), len(calls)) == (crowd + 2, len(provider.requests))
+        finally:
+            await router.destroy()
 
 
 async def test_waiters_go_elsewhere_where_somebody_else_is_left(tmp_path: Path) -> None:
