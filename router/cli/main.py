@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Run the server in the foreground."),
     "start": ("start", "Run the server in the background."),
     "stop": ("stop", "Stop the running server."),
+    "restart": ("restart", "Replace the running server by a new one; no request notices it."),
     "status": ("status", "Show the running server and its profiles."),
     "init": ("init", "Make the home and a first profile."),
     "run": ("run", "Run an agent whose requests go to a profile."),

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from router.errors import ConfigError
 from router.profile.document import Document
 from router.profile.files import Unreadable, read_text
-from router.profile.inactive import INACTIVE_IN_HOME, inactive_keys
 from router.profile.names import name_problem
 from router.profile.problems import Problem, shown
 from router.profile.providers_schema import read_providers
@@ -129,6 +128,11 @@ class Home:
             raise ConfigError(problem)
         return self.profiles / name
 
+    @property
+    def helpers(self) -> Path:
+        """Which helpers run, for the next server."""
+        return self.path / "router.helpers"
+
     def create(self) -> None:
         """Make the home with its folders, readable by nobody else. What exists is left as it is.
 
@@ -224,7 +228,6 @@ def read_server_file(document: Document) -> HomeSettings:
             server.error(key, f"needs {other} beside it")
     for table in (server, network, root):
         table.finish()
-    inactive_keys(document, INACTIVE_IN_HOME)
     return settings
 
 

@@ -49,15 +49,10 @@ INACTIVE: Final[tuple[Inactive, ...]] = (
     ),
 )
 
-INACTIVE_IN_HOME: Final[tuple[Inactive, ...]] = (
-    Inactive(("server", "restart-grace")),
-)
-"""The same of ``router.toml``."""
 
-
-def inactive_keys(document: Document, rows: tuple[Inactive, ...] = INACTIVE) -> None:
+def inactive_keys(document: Document) -> None:
     """A warning for each key of a file that is valid but does nothing yet."""
-    for row in rows:
+    for row in INACTIVE:
         for path, value in _found(document.values, row.key, ()):
             if not row.fine(value):
                 document.warn(path, row.message)

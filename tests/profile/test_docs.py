@@ -10,7 +10,7 @@ import pytest
 
 from router.profile.document import Document
 from router.profile.home import read_server_file
-from router.profile.inactive import INACTIVE, INACTIVE_IN_HOME
+from router.profile.inactive import INACTIVE
 from router.profile.load import Loaded
 from router.profile.providers_schema import read_providers
 from router.profile.table import Table
@@ -96,6 +96,6 @@ def test_every_key_has_a_row(table: str) -> None:
 
 def test_keys_that_are_not_active_are_marked() -> None:
     marked = "\n".join(line for line in (DOCS / "configuration.md").read_text("utf-8").splitlines() if "○" in line)
-    for row in (*INACTIVE, *INACTIVE_IN_HOME):
+    for row in INACTIVE:
         last = next(step for step in reversed(row.key) if step not in ("[]", "*"))
         assert last in marked, row.key

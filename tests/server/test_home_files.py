@@ -114,13 +114,12 @@ async def test_the_start_tells_every_warning(tmp_path: Path, caplog: pytest.LogC
     rules = '[default]\nto = "anthropic"\nbudget = { daily-usd = 1 }\n'
     home.mkdir(mode=0o755)
     home.chmod(0o755)
-    async with serving(home, {"work": rules}, settings='[server]\nrestart-grace = "1m"\n') as router:
+    async with serving(home, {"work": rules}) as router:
         assert (home / "router.pid").read_text() == f"{os.getpid()}\n"
         assert router.app.tenants.broken_names() == []
     assert not (home / "router.pid").exists()
     for text in (
         "can be entered by other users",
-        "server.restart-grace: isn't active yet",
         "no key for anthropic: set ANTHROPIC_API_KEY",
         "default.budget: isn't active yet",
     ):
