@@ -8,6 +8,7 @@ ends with the exit status that fits: a command that started it passes both on.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ STUCK_S = 10.0  # how long one that holds the lock may be silent: it may be star
 CUT_S = 4.0  # what a stop takes beyond the grace: requests cut short are settled, everything is closed
 SIGNAL_S = 2.0  # after which a signal had no effect
 POLL_S = 0.05
+_LOGGED = re.compile(r"\n(?=\d{4}-\d\d-\d\d )")  # before a line of the log
 _ERRORS = {error.exit_status: error for error in (ConfigError, LedgerError, AlreadyRunning, ListenError)}
 
 Say = Callable[[str], object]
@@ -125,6 +127,7 @@ def spawn(places: Places, *extra_arguments: str) -> ServerStatus:
     while process.poll() is None:
         found = _answer(places)
         if found is not None and found.pid == process.pid:
+            process.returncode = 0  # nobody waits for it any more: Python would warn that it still runs
             return found
         if time.monotonic() > until:
             raise RouterError(
@@ -198,6 +201,7 @@ def _failure(status: int, log_file: Path, begun: int) -> RouterError:
         output.seek(begun)
         said = output.read().decode("utf-8", "replace")
     _, found, reason = f"\n{said}".rpartition("\nrouter: ")
+    reason = _LOGGED.split(reason)[0]  # the server that it should have replaced writes there, too
     if status < 0:
         reason, found = f"the server was ended by signal {-status} before it served; see {log_file}", "\n"
     return _ERRORS.get(status, RouterError)(
