@@ -24,6 +24,7 @@ target = "demo/demo-large"
 [default]
 target = "demo/demo-small"
 """
+ALWAYS = '[[rule]]\nmatch = "always"\ntarget = "demo/demo-large"\n'
 SOUND = RULES.replace("tools > 3", "thinking")
 SHADOWED = "profiles/work/routing.toml:4: rule[1]: is never chosen: rule[0] (line 1)"
 
@@ -78,3 +79,14 @@ def test_few_requests_say_nothing_and_that_is_said(run: Any, rules: Path) -> Non
     result = run("check", "work", "--days", "30", "--strict")
     assert result.exit_code == 0
     assert result.stderr == "work: 0 requests, too few to say which rules are idle\n"
+
+
+def test_a_test_of_a_rule_with_a_strategy_expects_the_first_target(run: Any, rules: Path) -> None:
+    """What a strategy would choose depends on what was measured."""
+    listed = '[default]\nstrategy = "adaptive"\ntargets = ["demo/demo-large", "demo/demo-small"]\n'
+    rules.write_text(f'{listed}[[test]]\nfacts = {{ tokens = 5 }}\nexpect-target = "demo/demo-large"\n', "utf-8")
+    result = run("check", "work")
+    assert result.stdout.endswith("1 test, 0 failed\n"), result.output
+    across = rules.read_text("utf-8").replace("[default]", f'[routing]\nstrategy = "weighted"\n{2 * ALWAYS}[default]')
+    rules.write_text(across, "utf-8")
+    assert run("check", "work").stdout.endswith("1 test, 0 failed\n")
