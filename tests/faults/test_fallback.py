@@ -602,7 +602,9 @@ LASTING: list[list[Step]] = [
 
 
 SHAKY = [
+    # share of the second target's calls that fail, requests of 2,000 that may be lost; see tests/health/test_retry.py
     pytest.param(QUICK, 0.0, 0, id="the other target is well"),
+    pytest.param(QUICK, 0.1, 8, id="the other target is no better, with three calls"),
     pytest.param(QUICK + "attempts = 3\ntotal = 6\n", 0.1, 2, id="the other target is no better"),
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.aftermath import Aftermath, aftermath
+from tests.support.aftermath import Aftermath, aftermath, leaving_nothing
 from tests.support.asking import FORMATS, MESSAGES, PROFILE, Format, opening
 from tests.support.provider import SSE, End, FakeProvider, Pause, Raw, Send, Stall, Status, Step
 from tests.support.raw import RawReply, ask, request
@@ -31,7 +31,10 @@ async def limited(home: Path, provider: str, **limits: str) -> AsyncIterator[Run
     """A router whose other limits are far away."""
     far = {"connect": "20s", "first-event": "20s", "first-event-last": "20s", "whole": "20s", "idle": "20s", **limits}
     lines = "\n".join(f'{name} = "{value}"' for name, value in far.items())
-    async with serving(home, {"work": f"{PROFILE}\n[timeouts]\n{lines}\n"}, providers={"fake": provider}) as router:
+    async with (
+        serving(home, {"work": f"{PROFILE}\n[timeouts]\n{lines}\n"}, providers={"fake": provider}) as router,
+        leaving_nothing(router),
+    ):
         yield router
 
 

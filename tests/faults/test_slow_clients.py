@@ -15,7 +15,7 @@ import pytest
 
 from router.routing.encoding import load_encoding
 from router.server import bodies, listeners, outgoing
-from tests.support.aftermath import aftermath, nothing_recorded
+from tests.support.aftermath import aftermath, leaving_nothing, nothing_recorded
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE, opening
 from tests.support.memory import memory
@@ -164,7 +164,10 @@ async def test_many_slow_clients_are_in_nobodys_way(served: Any) -> None:
 async def small(home: Path, provider: FakeProvider) -> AsyncIterator[Running]:
     """A router that takes bodies up to 100 KB."""
     settings = '[server]\nmax-body = "100KB"\n'
-    async with serving(home, {"work": PROFILE}, providers={"fake": provider.url}, settings=settings) as router:
+    async with (
+        serving(home, {"work": PROFILE}, providers={"fake": provider.url}, settings=settings) as router,
+        leaving_nothing(router, provider),
+    ):
         yield router
 
 
@@ -292,7 +295,10 @@ class Stalled:
 @contextlib.asynccontextmanager
 async def impatient(home: Path, provider: FakeProvider) -> AsyncIterator[Running]:
     profile = f'{PROFILE}\n[timeouts]\nidle = "400ms"\n'
-    async with serving(home, {"work": profile}, providers={"fake": provider.url}) as router:
+    async with (
+        serving(home, {"work": profile}, providers={"fake": provider.url}) as router,
+        leaving_nothing(router, provider),
+    ):
         yield router
 
 

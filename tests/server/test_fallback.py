@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.support.aftermath import Aftermath, aftermath
+from tests.support.aftermath import Aftermath, aftermath, leaving_nothing
 from tests.support.answers import answer
 from tests.support.asking import FORMATS, MESSAGES, Format, opening
 from tests.support.provider import Close, FakeProvider, Reset, Step, whole
@@ -66,7 +66,10 @@ class World(NamedTuple):
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with FakeProvider(answer) as one, FakeProvider(answer) as two:
         addresses = {"one": one.url, "two": two.url, "three": two.url}
-        async with serving(tmp_path / "home", {"work": PROFILE}, providers=addresses) as router:
+        async with (
+            serving(tmp_path / "home", {"work": PROFILE}, providers=addresses) as router,
+            leaving_nothing(router, one, two),
+        ):
             yield World(router, one, two)
 
 
