@@ -50,7 +50,8 @@ def agent_called(name: str) -> Agent:
         if name in (agent.name, agent.command):
             return agent
     names = [agent.name for agent in AGENTS]
-    raise click.UsageError(f'no agent "{name}"{suggestion(name, names) or "; there are " + ", ".join(names)}')
+    close = suggestion(name, [*names, *(agent.command for agent in AGENTS if agent.command)])
+    raise click.UsageError(f'no agent "{name}"{close or "; there are " + ", ".join(names)}')
 
 
 def agent_of(program: str) -> Agent:
@@ -78,7 +79,7 @@ def base_url(places: Places, name: str, server: ServerStatus | None) -> str:
     row = server.profile(name)
     if row is None:
         raise ConfigError(f"the running server (home {server.home}) doesn't serve the profile {name}")
-    if "base_url" not in row or row["reason"]:
+    if not row.get("base_url") or row["reason"]:
         reason = row["reason"] or "; ".join(row["problems"]) or "see `router check`"
         raise RouterError(f"the profile {name} isn't served: {reason}")
     return str(row["base_url"])
