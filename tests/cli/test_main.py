@@ -163,6 +163,9 @@ FILLED = [
     ("key", "list"),
     ("env", "work", "--agent", "qwen-code"),
     ("agents",),
+    ("status",),
+    ("profile", "list"),
+    ("profile", "show", "work"),
 ]
 
 
