@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from router.errors import RouterError
-from router.server.admin import AdminClient
 from tests.support.answers import answer, messages_events
 from tests.support.process import RouterProcess, free_port
 from tests.support.provider import SSE, End, FakeProvider, Pause, Received, Send, Status, Step
