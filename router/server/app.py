@@ -29,6 +29,7 @@ from router.ledger.retention import keep_forgetting
 from router.ledger.store import Ledger
 from router.ledger.writing import Settle
 from router.money.prices import PriceTable
+from router.profile.files import private_problem
 from router.profile.home import Home, HomeSettings
 from router.profile.load import Loaded, find_profiles, load_profile
 from router.providers.builtin import DEMO
@@ -44,6 +45,7 @@ from router.server.console import standard_error
 from router.server.demo import DemoProvider
 from router.server.draft_watch import keep_looking
 from router.server.front import Front
+from router.server.helpers import Helpers
 from router.server.home_files import HomeFiles
 from router.server.listeners import Listener, is_loopback, new_sockets, server_tls
 from router.server.pages import services_problems
@@ -111,6 +113,12 @@ class App:
         self.retired = asyncio.Event()  # whether another process serves the home by now
         self._handing_over: asyncio.Task[None] | None = None
         self._successor: Successor | None = None
+        self.helpers = Helpers(
+            self.home.logs,
+            self.home.helpers,
+            environ=environ,
+            distrust=lambda: private_problem(self.home.server_file),
+        )
         self._predecessor: Predecessor | None = None
 
         self.settings: HomeSettings
@@ -126,6 +134,7 @@ class App:
         self._demo: Provider
         self._lock: HomeLock
         self._upstream: Upstream
+        self._files: HomeFiles
 
     @property
     def base_url(self) -> str:
@@ -267,6 +276,9 @@ class App:
         await self.tenants.refresh()
         if requests is not None:
             for tenant in self.tenants:
+        self._exit.push_async_callback(self.helpers.close)
+        if before is None:
+            await self.helpers.use(self.settings.helpers)
                 if (memory := requests.memories.get(tenant.name)) is not None:
                     tenant.recall(memory)
         await self.listener.accept()
@@ -278,6 +290,7 @@ class App:
 
     def _settled_elsewhere(self, profile: str, record: Settle) -> None:
         tenant = self.tenants.find(profile)
+            self._background(self.helpers.use(self.settings.helpers), "helpers")  # those that run are watched from here
         if tenant is not None:
             tenant.note_elsewhere(record)
 
@@ -285,8 +298,10 @@ class App:
         """What goes on beside the requests: files are watched, old requests forgotten."""
         if any(tenant.profile.routes.needs_tokens for tenant in self.tenants):
             self._background(asyncio.to_thread(load_encoding), "rank data")
-        files = HomeFiles(self.home, self.settings, use_settings=self._use_settings, use_catalog=self._use_catalog)
-        self.services.home_problems = files.problem_lines
+        self._files = files = HomeFiles(
+            self.home, self.settings, use_settings=self._change_settings, use_catalog=self._use_catalog
+        )
+        self.services.home_problems = lambda: [*files.problem_lines(), *self.helpers.problem_lines()]
         self._background(self.tenants.watch(), "profile watcher")
         self._background(files.watch(), "home watcher")
         self._background(keep_forgetting(self.ledger, self._retention), "retention")
@@ -315,6 +330,16 @@ class App:
     async def _use_catalog(self, catalog: Mapping[str, Provider]) -> None:
         """Put ``providers.toml`` in force: every profile is built anew on it."""
         self.catalog = {**catalog, DEMO: self._demo}
+    async def _change_settings(self, settings: HomeSettings) -> None:
+        """The same under way; helpers take their time to start and to stop."""
+        await self._use_settings(settings)
+        self._background(self.helpers.use(settings.helpers), "helpers")
+
+    async def reload(self) -> None:
+        """Take up every change of a file now."""
+        await self._files.look(patient=False)
+        await self.tenants.refresh()
+
         await self.tenants.reload()
 
     def _retention(self) -> list[tuple[str, float]]:
@@ -355,6 +380,7 @@ class App:
             "log": str(self.home.server_log) if self.options.background else None,
             "supervisor": supervisor(self.environ),
             "arguments": self.options.arguments(),
+            "helpers": self.helpers.rows(),
             "draining": self._draining(),
         }
 
@@ -432,7 +458,7 @@ class App:
 
     def _reload(self) -> None:
         if not self.retired.is_set():
-            self._background(self.tenants.refresh(), "reload")
+            self._background(self.reload(), "reload")
 
     # --- handing over to another process --------------------------------------------------------------------------
 
@@ -489,6 +515,7 @@ class App:
         self._lock.release()
         self._background(self._admin.leave(), "the end of the admin socket")
         log.info("another process serves now; %d requests end here", len(self.services.active))
+        self.helpers.leave()
 
     async def _fade(self) -> None:
         """Serve what is under way, and what still comes on connections that clients keep."""

@@ -67,11 +67,11 @@ class HomeFiles:
             except Exception:
                 log.exception("a change of the files in %s could not be taken up", self._home.path)
 
-    async def look(self) -> None:
-        """Take up what has changed and stayed so since the last look."""
+    async def look(self, *, patient: bool = True) -> None:
+        """Take up what has changed and, if patient, stayed so since the last look."""
         for path, read in self._readers.items():
             stamp = _stamp(path)
-            if stamp != self._seen[path] and stamp == self._moving[path]:
+            if stamp != self._seen[path] and (stamp == self._moving[path] or not patient):
                 self._seen[path] = stamp
                 self._problems[path] = await read()
                 for problem in self._problems[path]:

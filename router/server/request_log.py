@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,11 +71,22 @@ class RequestLog:
 
 def rotate(path: Path) -> None:
     """Make room for a new file: ``work.log`` becomes ``work.log.1``, and so on; the oldest goes."""
+    _make_room(path)
+    path.replace(path.with_name(f"{path.name}.1"))
+
+
+def rotated_copy(path: Path) -> None:
+    """The same for a file that another process goes on appending to: it is copied, then emptied."""
+    _make_room(path)
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    os.truncate(path, 0)
+
+
+def _make_room(path: Path) -> None:
     for number in range(KEPT_FILES - 1, 0, -1):
         older = path.with_name(f"{path.name}.{number}")
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
-    path.replace(path.with_name(f"{path.name}.1"))
 
 
 # How bad an end is, and from where on a profile's log-level wants to read of it.

@@ -25,7 +25,7 @@ def routes(app: App) -> list[web.RouteDef]:
         return replies.json_reply(app.status())
 
     async def reload(request: web.Request) -> web.Response:
-        await app.tenants.refresh()
+        await app.reload()
         return replies.json_reply(app.status())
 
     async def stop(request: web.Request) -> web.Response:
