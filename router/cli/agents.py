@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ def command(places: Places, as_json: bool) -> None:
     addresses = _addresses(places)
     seen = places.reader.last_seen()
     rows = [_row(agent, addresses, seen.get(agent.name)) for agent in AGENTS if agent is not SDK]
+    now_ms = time.time_ns() // 1_000_000
     if as_json:
         output.show_json({"agents": rows})
         return
@@ -42,7 +44,15 @@ def command(places: Places, as_json: bool) -> None:
             Column("LAST SEEN", text=True),
             Column("COMMAND", text=True),
         ],
-        [[str(row["agent"]), _through(row), _when(row), str(row["command"] or "not installed")] for row in rows],
+        [
+            [
+                str(row["agent"]),
+                _through(row),
+                ago(seen[str(row["agent"])], now_ms) if row["last_seen"] else "-",
+                str(row["command"] or "not installed"),
+            ]
+            for row in rows
+        ],
     )
     astray = [str(row["agent"]) for row in rows if row["command"] and row["profile"] is None]
     if astray:
@@ -73,8 +83,14 @@ def _through(row: Mapping[str, object]) -> str:
     return f"bypasses the router ({where})"
 
 
-def _when(row: Mapping[str, object]) -> str:
-    return str(row["last_seen"] or "-")[:16].replace("T", " ")
+def ago(past_ms: int, now_ms: int) -> str:
+    """How long ago, to the unit that matters: ``now``, ``5m ago``, ``3h ago``, ``12d ago``."""
+    minutes = max(0, now_ms - past_ms) // 60_000
+    if minutes < 1:
+        return "now"
+    if minutes < 60:
+        return f"{minutes}m ago"
+    return f"{minutes // 60}h ago" if minutes < 48 * 60 else f"{minutes // (24 * 60)}d ago"
 
 
 def _addresses(places: Places) -> dict[str, str]:

@@ -99,8 +99,8 @@ def _greet(app: App) -> None:
     if profiles:
         base = profiles[0]["base_url"]
         click.echo("Point an agent at a profile, for example:")
+        click.echo(f"  router run {profiles[0]['profile']} -- claude")
         click.echo(f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN=any claude")
-        click.echo(f"  OPENAI_BASE_URL={base}/v1 OPENAI_API_KEY=any your-agent")
     elif not status["profiles"]:
         home = "" if status["home"] == str(DEFAULT_HOME.expanduser()) else f" --home {status['home']}"
         click.echo(f"There is no profile yet. In another terminal: router init work -p anthropic{home}")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from router.agents.pointing import Pointing
+from router.cli.agents import ago
 from router.cli.background import ServerStatus
 from router.cli.run import environment
 from router.profile.home import Home
@@ -266,6 +267,13 @@ def test_without_a_server_the_next_ones_address_is_meant(
     result = run("env", "work")
     assert "http://[::1]:9001/work" in result.stdout
     assert "router start" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(-3, "now"), (0, "now"), (59, "59m ago"), (60, "1h ago"), (2879, "47h ago"), (2880, "2d ago")]
+)
+def test_how_long_ago(minutes: int, told: str) -> None:
+    assert ago(10**9, 10**9 + minutes * 60_000) == told
 
 
 def test_agents_are_listed_with_where_they_go(
