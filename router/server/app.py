@@ -88,7 +88,10 @@ class ServeOptions:
             "--port": self.port,
             "--log-level": self.log_level,
         }
-        return [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        if self.only is not None:  # so does --demo choose it
+            del given["--profiles"]
+        chosen = ["--demo"] if self.only is not None else []
+        return chosen + [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 class App:
@@ -110,15 +113,15 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._exit = contextlib.AsyncExitStack()
         self._stop_now = asyncio.Event()
-        self.retired = asyncio.Event()  # whether another process serves the home by now
-        self._handing_over: asyncio.Task[None] | None = None
-        self._successor: Successor | None = None
         self.helpers = Helpers(
             self.home.logs,
             self.home.helpers,
             environ=environ,
             distrust=lambda: private_problem(self.home.server_file),
         )
+        self.retired = asyncio.Event()  # whether another process serves the home by now
+        self._handing_over: asyncio.Task[None] | None = None
+        self._successor: Successor | None = None
         self._predecessor: Predecessor | None = None
 
         self.settings: HomeSettings
@@ -131,10 +134,10 @@ class App:
         self.credentials: Credentials
         self.prices: PriceTable
         self._admin: AdminServer
+        self._files: HomeFiles
         self._demo: Provider
         self._lock: HomeLock
         self._upstream: Upstream
-        self._files: HomeFiles
 
     @property
     def base_url(self) -> str:
@@ -273,12 +276,12 @@ class App:
         self.listener = Listener(self.host, port, Front(self.services, self.tenants), tls=tls, bind=bind)
         await self.listener.open(accept=False)  # a busy port is told at once; whoever connects waits for the profiles
         self._exit.push_async_callback(self.listener.close)
-        await self.tenants.refresh()
-        if requests is not None:
-            for tenant in self.tenants:
         self._exit.push_async_callback(self.helpers.close)
         if before is None:
             await self.helpers.use(self.settings.helpers)
+        await self.tenants.refresh()
+        if requests is not None:
+            for tenant in self.tenants:
                 if (memory := requests.memories.get(tenant.name)) is not None:
                     tenant.recall(memory)
         await self.listener.accept()
@@ -287,10 +290,10 @@ class App:
         self._exit.push_async_callback(self._admin.close)
         if before is not None:
             await before.ready()
+            self._background(self.helpers.use(self.settings.helpers), "helpers")  # those that run are watched from here
 
     def _settled_elsewhere(self, profile: str, record: Settle) -> None:
         tenant = self.tenants.find(profile)
-            self._background(self.helpers.use(self.settings.helpers), "helpers")  # those that run are watched from here
         if tenant is not None:
             tenant.note_elsewhere(record)
 
@@ -327,9 +330,6 @@ class App:
             default=settings.default_profile, metrics_key_hash=metrics_hash, auto_ports=range(first, last + 1)
         )
 
-    async def _use_catalog(self, catalog: Mapping[str, Provider]) -> None:
-        """Put ``providers.toml`` in force: every profile is built anew on it."""
-        self.catalog = {**catalog, DEMO: self._demo}
     async def _change_settings(self, settings: HomeSettings) -> None:
         """The same under way; helpers take their time to start and to stop."""
         await self._use_settings(settings)
@@ -340,6 +340,9 @@ class App:
         await self._files.look(patient=False)
         await self.tenants.refresh()
 
+    async def _use_catalog(self, catalog: Mapping[str, Provider]) -> None:
+        """Put ``providers.toml`` in force: every profile is built anew on it."""
+        self.catalog = {**catalog, DEMO: self._demo}
         await self.tenants.reload()
 
     def _retention(self) -> list[tuple[str, float]]:
@@ -377,10 +380,10 @@ class App:
             "active": len(self.services.active),
             "problems": services_problems(self.services),
             "profiles": self.profile_states.rows(self.base_url),
+            "helpers": self.helpers.rows(),
             "log": str(self.home.server_log) if self.options.background else None,
             "supervisor": supervisor(self.environ),
             "arguments": self.options.arguments(),
-            "helpers": self.helpers.rows(),
             "draining": self._draining(),
         }
 
@@ -512,10 +515,10 @@ class App:
         self._successor = successor
         self.listener.retire()
         self.tenants.retire()
+        self.helpers.leave()
         self._lock.release()
         self._background(self._admin.leave(), "the end of the admin socket")
         log.info("another process serves now; %d requests end here", len(self.services.active))
-        self.helpers.leave()
 
     async def _fade(self) -> None:
         """Serve what is under way, and what still comes on connections that clients keep."""
