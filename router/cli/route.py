@@ -12,7 +12,8 @@ from router.cli.editing import condition_text, edit_rules, fallback_of, target_t
 from router.cli.output import Column
 from router.cli.places import Places, examples, json_option, places_options
 from router.errors import ConfigError
-from router.profile.editing import add_rule, find_rule, move_rule, remove_rule
+from router.profile.editing import add_rule, find_rule, remove_rule
+from router.profile.editing import move as move_table
 from router.profile.profile import Profile
 from router.routing.labels import ARROW
 from router.routing.shorthand import ShorthandError, parse_shorthand
@@ -175,7 +176,7 @@ def move(places: Places, name: str, rule: str, other: str) -> None:
 
     def edit(text: str) -> str:
         places_in_file[:] = find_rule(text, rule, labels), find_rule(text, other, labels)
-        return move_rule(text, *places_in_file)
+        return move_table(text, "rule", *places_in_file)
 
     edit_rules(places, name, edit, done=f"Moved the rule {rule} before {other}")
     written: Any = profile.settings["rule"] if profile is not None else []

@@ -84,28 +84,27 @@ def add_rule(text: str, rule: Mapping[str, object]) -> str:
 def remove_rule(text: str, number: int) -> str:
     """Without the rule at a place, its comments included."""
     source = _Source(text)
-    changed, _ = source.without(_rule_block(source, number))
+    changed, _ = source.without(_block(source, "rule", number))
     left = [rule for place, rule in enumerate(_rules(source.values)) if place != number]
     return _verified(changed, _with(source.values, "rule", left), f"rule[{number}]")
 
 
-def move_rule(text: str, number: int, before: int) -> str:
-    """The rule at a place in front of another, its comments with it."""
+def move(text: str, name: str, number: int, before: int) -> str:
+    """One of several ``[[name]]`` tables (``rule``, ``helper``) in front of another, its comments with it."""
     source = _Source(text)
-    block = _rule_block(source, number)
-    _rule_block(source, before)
+    block = _block(source, name, number)
+    _block(source, name, before)
     if number == before:
-        raise ConfigError("a rule can't be moved before itself")
+        raise ConfigError(f"a {name} can't be moved before itself")
     changed, blank = source.without(block)
-    rules = _rules(source.values)
-    moved = rules.pop(number)
+    tables = list(source.values[name])
+    moved = tables.pop(number)
     target = before - (number < before)
-    rules.insert(target, moved)
+    tables.insert(target, moved)
     rest = _Source(changed)
-    other = _rule_block(rest, target)
     lines = [*source.lines[block.first : block.last + 1], *[""] * blank]
-    changed = rest.insert_lines(other.first, lines)
-    return _verified(changed, {**source.values, "rule": rules}, f"rule[{number}]")
+    changed = rest.insert_lines(_block(rest, name, target).first, lines)
+    return _verified(changed, {**source.values, name: tables}, f"{name}[{number}]")
 
 
 def _rules(values: Values) -> list[Values]:
@@ -113,10 +112,10 @@ def _rules(values: Values) -> list[Values]:
     return list(rules) if isinstance(rules, list) and all(isinstance(rule, dict) for rule in rules) else []
 
 
-def _rule_block(source: _Source, number: int) -> Block:
-    block = block_of(source.plain, ("rule", number))
+def _block(source: _Source, name: str, number: int) -> Block:
+    block = block_of(source.plain, (name, number))
     if block is None:
-        raise ConfigError(f"rule[{number}] {_BY_HAND}")
+        raise ConfigError(f"{name}[{number}] {_BY_HAND}")
     return block
 
 

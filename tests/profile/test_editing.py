@@ -21,7 +21,7 @@ from router.profile.editing import (
     add_rule,
     change,
     find_rule,
-    move_rule,
+    move,
     remove_alias,
     remove_key,
     remove_rule,
@@ -140,15 +140,15 @@ def test_removing_takes_its_own_comments_and_no_others() -> None:
 
 
 def test_moving_takes_the_comments_along() -> None:
-    moved = move_rule(FILE, 1, 0)
+    moved = move(FILE, "rule", 1, 0)
     assert moved.index("# --- agents") < moved.index("# ids") < moved.index("[rule.set]") < moved.index("# tools need")
-    assert move_rule(moved, 1, 0) == FILE
+    assert move(moved, "rule", 1, 0) == FILE
 
 
 def test_moving_to_where_it_stands_changes_nothing() -> None:
-    assert move_rule(FILE, 0, 1) == FILE
+    assert move(FILE, "rule", 0, 1) == FILE
     with pytest.raises(ConfigError, match="before itself"):
-        move_rule(FILE, 0, 0)
+        move(FILE, "rule", 0, 0)
 
 
 _GAP = st.lists(st.sampled_from(["", "# a comment", "\t# another", "# [[rule]]"]), max_size=4)
@@ -192,7 +192,7 @@ def test_moving_keeps_every_line_and_every_rule(text: str, data: st.DataObject) 
     if len(rules) < 2:
         return
     number, before = data.draw(st.permutations(range(len(rules))))[:2]
-    moved = move_rule(text, number, before)
+    moved = move(text, "rule", number, before)
     assert Counter(moved.replace("\r", "").split("\n")) == Counter(text.replace("\r", "").split("\n"))
     rules.insert(before - (number < before), rules.pop(number))
     assert tomllib.loads(moved)["rule"] == rules
