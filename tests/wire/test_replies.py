@@ -216,7 +216,8 @@ class TestErrorShapes:
         }  # fmt: skip
         (responses,) = SseDecoder().feed(CODECS[R].error_event("timeout", "gone"))
         assert responses.event == "error"
-        assert json.loads(responses.data) == {"type": "error", "code": "timeout", "message": "gone", "param": None}
+        fields = {"code": "timeout", "message": "gone", "param": None}
+        assert json.loads(responses.data) == {"type": "error", **fields, "error": {"type": "timeout", **fields}}
         assert CODECS[G].error_event("timeout", "gone") == (
             b'data: {"error":{"code":504,"message":"gone","status":"DEADLINE_EXCEEDED"}}\r\n\r\n'
         )

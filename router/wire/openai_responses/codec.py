@@ -13,10 +13,11 @@ from router.wire.conversation import Conversation
 from router.wire.counting import count_request, read_count
 from router.wire.decoding import ReplyDecoder
 from router.wire.encoding import Asked, ReplyEncoder
-from router.wire.error_words import openai_error, words_for
+from router.wire.error_words import openai_error
 from router.wire.loss import Losses
 from router.wire.openai_responses.decode import ResponsesDecoder
 from router.wire.openai_responses.encode import KEEP_ALIVE, ResponsesEncoder
+from router.wire.openai_responses.faults import error_fields
 from router.wire.openai_responses.foreign import without_foreign
 from router.wire.openai_responses.parse import parse
 from router.wire.openai_responses.render import rendered
@@ -103,9 +104,7 @@ class OpenAIResponses(Codec):
         return openai_error(status, code, message)
 
     def error_event(self, code: str, message: str) -> bytes:
-        words = words_for(None, code)
-        error = {"type": "error", "code": words.openai_code or words.openai_type, "message": message, "param": None}
-        return encode_event(msgspec.json.encode(error), "error")
+        return encode_event(msgspec.json.encode({"type": "error", **error_fields(code, message)}), "error")
 
     # --- translation ----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from router.wire.conversation import OpaqueState
 from router.wire.encoding import Asked, ReplyEncoder
-from router.wire.error_words import words_for
 from router.wire.events import (
     Citation,
     KeepAlive,
@@ -32,6 +31,7 @@ from router.wire.events import (
     UsageReport,
 )
 from router.wire.openai_responses.client_tools import offered_in
+from router.wire.openai_responses.faults import error_fields
 from router.wire.openai_responses.items import (
     ClientCallItem,
     CustomCallItem,
@@ -118,10 +118,9 @@ class ResponsesEncoder(ReplyEncoder):
     def _failed(self, event: StreamFailed) -> bytes:
         """Both events that OpenAI sends: some clients look for the one, some for the other."""
         told = self._start(MessageStart())
-        words = words_for(None, event.code)
-        code = "server_error" if event.code == "server" else words.openai_code or words.openai_type
-        error = {"code": code, "message": event.message}
-        told += self._writer.event(b"error", msgspec.json.encode({**error, "param": None})[1:-1])
+        fields = error_fields(event.code, event.message)
+        told += self._writer.event(b"error", msgspec.json.encode(fields)[1:-1])
+        error = {"code": fields["code"], "message": event.message}
         response = self._response.written("failed", self._writer.finished, usage=self._usage, error=error)
         return told + self._writer.event(b"response.failed", b'"response":%b' % response)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from router.wire.error_words import words_for
 from router.wire.pieces import fields_of
 from router.wire.taps import error_message
 
@@ -41,6 +42,15 @@ _BY_STATUS: Final = {
     504: "timeout",
     529: "overloaded",
 }
+
+
+def error_fields(code: str, message: str) -> dict[str, Any]:
+    """The fields of an ``error`` event: at its top as OpenAI documents them, and under ``error`` as OpenAI sends them,
+    by which its SDKs see that something is to be raised."""
+    words = words_for(None, code)
+    said = "server_error" if code == "server" else words.openai_code or words.openai_type
+    fields = {"code": said, "message": message, "param": None}
+    return {**fields, "error": {"type": words.openai_type, **fields}}
 
 
 def fault_of(error: Any) -> Fault | None:

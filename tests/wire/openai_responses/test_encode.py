@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from router.wire.body import Body
 from router.wire.conversation import OpaqueState
 from router.wire.encoding import Asked
+from router.wire.error_words import words_for
 from router.wire.events import (
     Citation,
     KeepAlive,
@@ -449,7 +450,9 @@ def test_usage_is_written_in_the_formats_meaning(usage: Usage, written: tuple[in
 def test_a_failure_is_told_in_both_ways_that_clients_look_for(code: str, said: str) -> None:
     events = encode([START, TextDelta("a"), PartEnd(), TextDelta("b"), StreamFailed(code, "sorry")])
     error, failed = events[-2:]
-    assert error == {"type": "error", "sequence_number": 11, "code": said, "message": "sorry", "param": None}
+    fields = {"code": said, "message": "sorry", "param": None}
+    nested = {"type": words_for(None, code).openai_type, **fields}
+    assert error == {"type": "error", "sequence_number": 11, **fields, "error": nested}
     assert failed["type"] == "response.failed"
     assert failed["response"]["status"] == "failed"
     assert failed["response"]["error"] == {"code": said, "message": "sorry"}
