@@ -22,7 +22,7 @@ from router.cli.places import Places
 from router.errors import AlreadyRunning, ConfigError, LedgerError, ListenError, RouterError
 from router.ledger.lock import holder
 
-ANSWER_S = 2.0  # a server that takes longer for its status hangs
+STOP_S = 5.0  # for the answer to being stopped: a signal after an answer that only came late would cut requests short
 READY_S = 60.0  # from the start of the process to its first answer
 STUCK_S = 10.0  # how long one that holds the lock may be silent: it may be starting, or stopping
 CUT_S = 4.0  # what a stop takes beyond the grace: requests cut short are settled, everything is closed
@@ -152,7 +152,7 @@ def stop(places: Places, *, now: bool = False, say: Say = lambda text: None) -> 
             places.home.socket.unlink(missing_ok=True)
         return None
     try:
-        grace_s = float(places.server.call("POST", "/stop", {"now": now}, timeout_s=ANSWER_S)["grace_s"])
+        grace_s = float(places.server.call("POST", "/stop", {"now": now}, timeout_s=STOP_S)["grace_s"])
     except RouterError:
         say(f"process {pid} doesn't answer; it gets a signal")
     else:
@@ -175,10 +175,8 @@ def stop(places: Places, *, now: bool = False, say: Say = lambda text: None) -> 
 def _answer(places: Places) -> ServerStatus | None:
     if not places.home.socket.exists():
         return None
-    try:
-        return ServerStatus.of(places.server.call("GET", "/status", timeout_s=ANSWER_S))
-    except RouterError:
-        return None
+    answer = places.server.status()
+    return None if answer is None else ServerStatus.of(answer)
 
 
 def _gone(places: Places, pid: int, within_s: float) -> bool:

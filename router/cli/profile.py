@@ -18,7 +18,7 @@ from router.cli.output import Column
 from router.cli.places import Places, examples, home_option, json_option, places_options
 from router.cli.profile_log import follow, last_lines
 from router.cli.profile_show import fields, shown_json
-from router.cli.status import profile_rows, show_status
+from router.cli.status import profile_rows, show_problems, show_status
 from router.errors import ConfigError, RouterError
 from router.ledger import profile_states
 from router.profile.editing import set_key
@@ -134,8 +134,7 @@ def _first_look(places: Places, name: str) -> None:
         output.note("the running server serves another folder of profiles")
     elif row["state"] in ("running", "problem"):
         click.echo(f"It is served at {row['own_url'] or row['base_url']}.")
-    for line in [] if row is None else row["problems"]:
-        output.note(line)
+    show_problems([] if row is None else row["problems"], err=True)
 
 
 @command.command("remove", epilog=examples("router profile remove home", "router profile remove home --delete"))
@@ -394,5 +393,4 @@ def _tell(row: Mapping[str, Any], *, as_json: bool) -> None:
     if not served and under_way:
         end = f"; {output.plural(under_way, 'request')} under way may still end"
     click.echo(f"{row['profile']} is {'running' if served else row['state']}{end}.")
-    for problem in row["problems"]:
-        click.secho(problem, fg="red", err=True)
+    show_problems(row["problems"], err=True)

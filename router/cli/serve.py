@@ -88,12 +88,14 @@ def command(
 def _greet(app: App) -> None:
     """Say where the profiles are and how an agent is pointed at one."""
     status = app.status()
-    profiles = [each for each in status["profiles"] if "base_url" in each]
+    profiles = [each for each in status["profiles"] if each["state"] in ("running", "problem")]
     click.echo(f"router {status['version']} on {status['base_url']}, home {status['home']}")
     for each in profiles:
         own_port = f" and port {each['port']}" if each.get("port") else ""
         click.echo(f"  {each['profile']:<16} {each['base_url']}{own_port}")
     for each in status["profiles"]:
+        if each["state"] in ("stopped", "disabled"):
+            click.echo(f"  {each['profile']:<16} {each['state']}")
         for problem in each["problems"]:
             click.secho(f"  {problem}", fg="red")
     if profiles:

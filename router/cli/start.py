@@ -8,6 +8,7 @@ from router.cli import background, output, units
 from router.cli.background import ServerStatus
 from router.cli.places import Places, examples, places_options
 from router.cli.serve import listening_options
+from router.cli.status import show_problems
 
 
 @click.command(
@@ -53,7 +54,6 @@ def _tell(server: ServerStatus) -> None:
             click.echo(f"  {each['profile']:<16} {each['base_url']} and {each['own_url']}")
         else:
             click.echo(f"  {each['profile']:<16} {each['base_url']}")
-    for problem in [*server.problems, *(problem for each in server.profiles for problem in each["problems"])]:
-        click.secho(problem, fg="red", err=True)
+    show_problems([*server.problems, *(p for each in server.profiles for p in each["problems"])], err=True)
     if not server.profiles:
         click.echo("There is no profile yet; make one with `router init work -p anthropic`.")

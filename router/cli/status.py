@@ -16,8 +16,6 @@ from router.cli.output import Column
 from router.cli.places import Places, examples, json_option, places_options
 from router.errors import LedgerError
 
-COLOURS = {"running": "green", "problem": "yellow", "down": "red"}
-
 
 @click.command("status", epilog=examples("router status", "router status --json"))
 @json_option
@@ -53,12 +51,17 @@ def show_status(places: Places, *, as_json: bool) -> bool:
         _show_profiles(profiles)
     else:
         output.note(f"there is no profile in {places.folder} yet; make one with `router init`")
-    for problem in server.problems if server is not None else ():
-        click.secho(problem, fg="red")
-    for each in profiles:
-        for problem in each["problems"]:
-            click.secho(problem, fg="red")
+    show_problems(
+        [*(server.problems if server is not None else ()), *(p for each in profiles for p in each["problems"])]
+    )
     return server is not None
+
+
+def show_problems(problems: Sequence[str], *, err: bool = False) -> None:
+    """Print what is wrong, a problem a line."""
+    for problem in problems:
+        for number, line in enumerate(output.wrap(problem, 2)):
+            click.secho(line if number == 0 else f"  {line}", fg="red", err=err)
 
 
 def profile_rows(places: Places, server: ServerStatus | None) -> Sequence[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.server.app import App
 
 CLIENT_TIMEOUT_S = 10.0
+ALIVE_S = 2.0  # a server that takes longer for its status hangs
 
 
 @web.middleware
@@ -98,11 +99,14 @@ class AdminClient:
 
     def alive(self) -> bool:
         """Whether a server answers."""
+        return self.status() is not None
+
+    def status(self) -> dict[str, Any] | None:
+        """How the server is; None if none answers."""
         try:
-            self.call("GET", "/status")
+            return self.call("GET", "/status", timeout_s=ALIVE_S)
         except RouterError:
-            return False
-        return True
+            return None
 
     def call(
         self, method: str, path: str, body: object = None, *, timeout_s: float = CLIENT_TIMEOUT_S

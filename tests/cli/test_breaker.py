@@ -114,7 +114,9 @@ def test_a_running_server_is_asked_for_its_breakers(run: Any, home: Home, monkey
     }  # fmt: skip
     calls: list[tuple[str, str, object]] = []
 
-    def call(self: AdminClient, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def call(
+        self: AdminClient, method: str, path: str, body: object = None, *, timeout_s: float = 10.0
+    ) -> dict[str, Any]:
         calls.append((method, path, body))
         answers: dict[str, dict[str, Any]] = {
             "/breakers": {"breakers": [row, {**row, "profile": "home"}]},

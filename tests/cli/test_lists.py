@@ -202,7 +202,9 @@ def test_a_home_in_use_by_a_server_that_does_not_answer_is_status_4(run: Any, ho
 def test_a_running_server_is_asked_to_make_the_key(run: Any, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, str, object]] = []
 
-    def call(self: AdminClient, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def call(
+        self: AdminClient, method: str, path: str, body: object = None, *, timeout_s: float = 10.0
+    ) -> dict[str, Any]:
         calls.append((method, path, body))
         if body == {"profile": "gone", "name": "alice", "daily_usd": None}:
             raise RouterError("no profile is served under /gone")
@@ -219,7 +221,9 @@ def test_a_running_server_is_told_of_a_revoked_key(run: Any, home: Home, monkeyp
     made = found(run, "key", "create", "work", "--name", "alice")
     calls: list[tuple[str, str]] = []
 
-    def call(self: AdminClient, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def call(
+        self: AdminClient, method: str, path: str, body: object = None, *, timeout_s: float = 10.0
+    ) -> dict[str, Any]:
         calls.append((method, path))
         return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,9 +69,17 @@ def greeting(capsys: pytest.CaptureFixture[str], *profiles: dict[str, object]) -
 def test_the_greeting_says_where_profiles_are_and_how_to_point_an_agent_there(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    work = {"profile": "work", "base_url": "http://127.0.0.1:8080/work", "port": 8081, "problems": []}
-    down = {"profile": "bad", "status": "down", "problems": ["profiles/bad/routing.toml:1: wrong"]}
-    text = greeting(capsys, work, down)
+    work = {
+        "profile": "work",
+        "base_url": "http://127.0.0.1:8080/work",
+        "port": 8081,
+        "state": "running",
+        "problems": [],
+    }
+    down = {"profile": "bad", "state": "down", "problems": ["profiles/bad/routing.toml:1: wrong"]}
+    off = {"profile": "off", "base_url": "http://127.0.0.1:8080/off", "port": None, "state": "disabled", "problems": []}
+    text = greeting(capsys, off, work, down)
+    assert re.search(r"off +disabled", text)
     assert "http://127.0.0.1:8080/work and port 8081" in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:8080/work" in text
     assert "profiles/bad/routing.toml:1: wrong" in text
