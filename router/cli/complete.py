@@ -50,6 +50,11 @@ def _aliases(ctx: click.Context) -> Iterable[str]:
     return _places(ctx).profile(ctx.params["name"]).routes.aliases
 
 
+def _helpers(ctx: click.Context) -> Iterable[str]:
+    settings, _ = _places(ctx).home.settings()
+    return (helper.name for helper in settings.helpers)
+
+
 def _models(ctx: click.Context) -> Iterable[str]:
     places = _places(ctx)
     for provider in places.catalog.values():
@@ -72,5 +77,6 @@ profile_names = _completer(_profiles)
 rule_labels = _completer(lambda ctx: dict.fromkeys(_rules(ctx)))
 written_rules = _completer(_written_rules)
 alias_names = _completer(_aliases)
+helper_names = _completer(_helpers)
 model_names = _completer(_models)
 provider_names = _completer(_providers)

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("prices", "Show the price table, or the prices of one model."),
     "demo": ("demo", "Show the router at work: no keys, no network."),
     "key": ("key", "Create, list and revoke client keys."),
+    "helper": ("helper", "See to the local programs that the server runs."),
     "breaker": ("breaker", "Show which targets and keys are left alone, or end that."),
 }
 

@@ -39,9 +39,13 @@ def follow(path: Path, place: Place, say: Callable[[str], object], *, going: Cal
     older = path.with_name(f"{path.name}.1")
     while going():
         try:
-            inode = path.stat().st_ino
+            status = path.stat()
         except FileNotFoundError:
             inode = 0
+        else:
+            inode = status.st_ino
+            if status.st_size < place.offset:  # emptied where it stands
+                place = Place(inode, 0)
         if inode != place.inode:
             if place.inode and older.exists() and older.stat().st_ino == place.inode:
                 _read_on(older, place, say)

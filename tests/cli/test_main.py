@@ -159,6 +159,7 @@ FILLED = [
     ("check", "-v"),
     ("route", "list", "work"),
     ("alias", "list", "work"),
+    ("helper", "list"),
     ("explain", "work", "--tokens", "50"),
     ("key", "list"),
     ("env", "work", "--agent", "qwen-code"),
