@@ -263,6 +263,8 @@ ROW: Body = {
     "cache_write": None,
     "cache_write_1h": None,
     "output": 7,
+    "client": "codex",
+    "conversation": "c",
 }
 
 
@@ -283,14 +285,22 @@ ROW: Body = {
             ["1 of 1 requests ended: client-error 400 request (019a5c7e3f21aa)"],
             id="nor is one that failed",
         ),
+        pytest.param(
+            [{"client": "sdk"}, {"conversation": None}],
+            [
+                "1 of 2 requests taken for those of sdk (019a5c7e3f21aa)",
+                "1 of 2 requests of no conversation (019a5c7e3f21aa)",
+            ],
+            id="nor one that wasn't recognised",
+        ),
     ],
 )
 def test_ledger_rows_are_judged(changes: list[Body], problems: list[str]) -> None:
-    assert ledger_problems([ROW | change for change in changes]) == problems
+    assert ledger_problems([ROW | change for change in changes], "codex") == problems
 
 
 def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "agents"), "--no-install", "--cache", str(tmp_path)]
     done = subprocess.run([*command, "--only", "codex: "], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 5
+    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 6

@@ -1,4 +1,6 @@
-"""Hermes Agent (``hermes``) of Nous Research, by its public source; not observed here.
+"""Hermes Agent (``hermes``) of Nous Research, Chat or Messages format. Observed with version 0.19.
+
+Its markers follow its public source.
 
 It calls most providers through the OpenAI SDK under that SDK's name, so it is told by the first words of its prompts
 (unless a person replaced them with a ``SOUL.md`` of their own: then it is an SDK). It sends no session id.

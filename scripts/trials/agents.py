@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from router.wire.request import Api
 
@@ -16,12 +16,13 @@ KEY: Final = "trial"
 
 
 class TrialAgent(ABC):
-    """An agent as an npm package, started for one task."""
+    """An agent as a package, started for one task."""
 
     name: ClassVar[str]
     """As ``router.agents`` calls it."""
     variant: ClassVar[str] = ""
     """What is particular, where the same agent is tried in several ways."""
+    registry: ClassVar[Literal["npm", "PyPI"]] = "npm"
     package: ClassVar[str]
     command: ClassVar[str]
     after_install: ClassVar[tuple[str, ...]] = ()
@@ -29,6 +30,8 @@ class TrialAgent(ABC):
     apis: ClassVar[tuple[Api, ...]]
     providers: ClassVar[tuple[Api, ...]] = ("anthropic-messages", "openai-chat", "openai-responses", "gemini")
     """Formats of the providers that can play their part with it."""
+    drafting: ClassVar[tuple[Api, ...]] = ()
+    """Formats, other than its own, of providers that are tried with drafts for it."""
     settings: ClassVar[Mapping[str, object]] = {}
     """JSON files of its home, by path, for what can't be said otherwise."""
     variables: ClassVar[Mapping[str, str]] = {}
@@ -38,6 +41,11 @@ class TrialAgent(ABC):
     def label(self) -> str:
         """What its trials are called."""
         return f"{self.name}, {self.variant}" if self.variant else self.name
+
+    @property
+    def set_up_api(self) -> Api | None:
+        """What it speaks with the settings that `router setup` writes; None where that is tried already."""
+        return None if self.variant else self.apis[0]
 
     def run_as(self, api: Api) -> str:
         """What `router run` takes it for."""
@@ -58,6 +66,7 @@ class ClaudeCode(TrialAgent):
     command = "claude"
     after_install = ("node_modules/@anthropic-ai/claude-code/install.cjs",)  # fetches nothing: links the native program
     apis = ("anthropic-messages",)
+    drafting = ("openai-chat",)
     variables: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
             "DISABLE_AUTOUPDATER",
@@ -79,6 +88,7 @@ class Codex(TrialAgent):
     package = "@openai/codex"
     command = "codex"
     apis = ("openai-responses",)
+    drafting: ClassVar[tuple[Api, ...]] = ("anthropic-messages",)
     chosen: ClassVar[tuple[str, ...]] = ("-m", "gpt-5-codex", "-c", 'web_search="disabled"')
 
     def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
@@ -91,6 +101,7 @@ class CodexOwnModel(Codex):
     behind a single one, which runs JavaScript; the built-in provider calls no such tools in its own Responses."""
 
     variant = "own model"
+    drafting = ()
     providers = ("anthropic-messages", "openai-chat", "gemini")
     chosen = ()
 
@@ -163,6 +174,18 @@ class GeminiCli(TrialAgent):
         return ("-y", "-m", "gemini-2.5-pro", "-p", prompt)
 
 
+class Hermes(TrialAgent):
+    name = "hermes"
+    registry = "PyPI"
+    package = "hermes-agent"
+    command = "hermes"
+    apis = ("anthropic-messages",)
+    set_up_api = "openai-chat"
+
+    def arguments(self, api: Api, prompt: str) -> tuple[str, ...]:
+        return ("chat", "-q", prompt)
+
+
 AGENTS: Final[tuple[TrialAgent, ...]] = (
     ClaudeCode(),
     Codex(),
@@ -170,4 +193,5 @@ AGENTS: Final[tuple[TrialAgent, ...]] = (
     OpenCode(),
     QwenCode(),
     GeminiCli(),
+    Hermes(),
 )

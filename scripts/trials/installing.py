@@ -1,10 +1,11 @@
-"""Agents from npm, each in a folder of its own outside the repository, installed once."""
+"""Agents from npm and PyPI, each in a folder of its own outside the repository, installed once."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,15 @@ def default_cache() -> Path:
 def installed(agent: TrialAgent, cache: Path, *, fetch: bool) -> Installed:
     """The agent, fetched if it isn't there and ``fetch``. Raises NotInstalled."""
     folder = cache / agent.name
-    program = folder / "node_modules" / ".bin" / agent.command
+    program = folder / ("node_modules/.bin" if agent.registry == "npm" else "bin") / agent.command
     if not program.exists():
         if not fetch:
             raise NotInstalled(f"not in {folder}")
-        _fetch(agent, folder)
+        if agent.registry == "npm":
+            _fetch(agent, folder)
+        else:
+            _run([sys.executable, "-m", "venv", str(folder)], folder.parent)
+            _run([str(folder / "bin/pip"), "install", "--quiet", agent.package], folder)
     return Installed(program, _version(program))
 
 
@@ -56,6 +61,7 @@ def _fetch(agent: TrialAgent, folder: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired as error:
@@ -77,7 +83,7 @@ def _version(program: Path) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotInstalled(f"{program.name} doesn't start: {error}") from error
-    words = done.stdout.split()
+    words = [word.removeprefix("v") for word in done.stdout.split()]
     if done.returncode or not words:
         raise NotInstalled(f"{program.name} --version: status {done.returncode} {done.stderr.strip()[-200:]}")
     return next((word for word in words if word[0].isdigit()), words[-1])

@@ -55,13 +55,10 @@ class Script:
     thinking_kept: bool = False
 
     def answer(self, question: Question) -> Answer:
-        """See the module. Keeps the request, and what a provider wouldn't have taken of it."""
+        """See the module."""
+        self.note(question)
         api, raw = question.view.api, question.view.body.raw
-        self.bodies.append(raw)
-        self.problems += _left_behind(api, raw.decode())
-        if api != self.own:
-            self.problems += refusals(api, json.loads(raw), SEALS[api])
-        reader = _reader(question.options.functions)
+        reader = reader_among(question.options.functions)
         if results := "\n".join(_results(question.parts)):
             self.results += 1
             self.thinking_kept = any(text.encode() in raw for text in (SEALS[api], THINKING[api]))
@@ -72,6 +69,14 @@ class Script:
         if reader is not None and self._asked(question.parts):
             return self._read(question, reader, self.path)
         return usual_answer(question)
+
+    def note(self, question: Question) -> None:
+        """Keep the request, and what a provider wouldn't have taken of it."""
+        api, raw = question.view.api, question.view.body.raw
+        self.bodies.append(raw)
+        self.problems += _left_behind(api, raw.decode())
+        if api != self.own:
+            self.problems += refusals(api, json.loads(raw), SEALS[api])
 
     def _read(self, question: Question, reader: Function, path: str) -> Answer:
         self.calls += 1
@@ -104,7 +109,7 @@ def _results(parts: Sequence[Part]) -> list[str]:
     return found
 
 
-def _reader(functions: Sequence[Function]) -> Function | None:
+def reader_among(functions: Sequence[Function]) -> Function | None:
     """The tool that reads a file best, among those offered."""
     by_name = {function.name.lower(): function for function in functions}
     return next((by_name[name] for name in (*_READERS, *_SHELLS, *_PROGRAMS) if name in by_name), None)

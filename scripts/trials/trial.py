@@ -10,16 +10,18 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from router.server.demo import DemoProvider
+from router.server.demo.answer import Answer, Question
 from router.wire.request import Api
 from trials.agents import TrialAgent
+from trials.drafts import CANARY, PRICES, Drafts, draft_problems
 from trials.installing import Installed
 from trials.script import Script
 
@@ -42,6 +44,12 @@ TARGETS: Final[Mapping[Api, str]] = {
     "openai-responses": "openai/gpt-5",
     "gemini": "gemini/gemini-3-pro-preview",
 }
+DRAFTING_MODELS: Final[Mapping[Api, str]] = {
+    "anthropic-messages": "claude-haiku-4-5",
+    "openai-chat": "kimi-k2-turbo-preview",
+    "openai-responses": "gpt-5-mini",
+    "gemini": "gemini-2.5-flash",
+}
 
 
 TAKING_TURNS: Final = """\
@@ -62,11 +70,15 @@ class Trial:
     agent: TrialAgent
     client: Api
     providers: tuple[Api, ...]
+    set_up: bool = False
+    """By its own settings, as `router setup` writes them; else by `router run`."""
+    draft: Api | None = None
+    """The format of a provider that is asked for a draft of each answer."""
 
     @property
     def formats(self) -> str:
         """As in the table."""
-        return f"{SHORT[self.client]} → {self._behind}"
+        return f"{SHORT[self.client]} → {self._behind}{', set up' if self.set_up else ''}"
 
     @property
     def name(self) -> str:
@@ -75,20 +87,22 @@ class Trial:
 
     @property
     def profile(self) -> str:
-        agent = self.agent.label.replace(", ", "-").replace(" ", "-")
-        return f"{agent}-{SHORT[self.client]}-{self._behind}"
+        name = f"{self.agent.label}-{SHORT[self.client]}-{self._behind}{'-set-up' if self.set_up else ''}"
+        return name.replace(", ", "-").replace(" ", "-")
 
     @property
     def translated(self) -> bool:
-        return self.providers != (self.client,)
+        return {*self.providers, self.draft or self.client} != {self.client}
 
     @property
     def files(self) -> int:
-        """So many that, where providers take turns, one of them comes twice."""
-        return len(self.providers) + 1
+        """So many that, where providers take turns, one of them comes twice, and drafts of every kind."""
+        return len(self.providers) + 1 if self.draft is None else 6
 
     @property
     def _behind(self) -> str:
+        if self.draft is not None:
+            return "drafted" if self.draft == self.providers[0] else f"drafted by {SHORT[self.draft]}"
         return SHORT[self.providers[0]] if len(self.providers) == 1 else "all"
 
 
@@ -123,18 +137,22 @@ class Stage:
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
         """Everything runs; the router's address."""
-        providers = {name: DemoProvider(answering=script.answer) for name, script in self.scripts.items()}
-        try:
-            for trial in self._trials:
-                await providers[trial.profile].start()
-                self._write_profile(trial, providers[trial.profile].provider().base_urls["gemini"])
-            async with self._router() as address:
-                yield address
-        finally:
-            for provider in providers.values():
-                await provider.close()
+        async with AsyncExitStack() as stack:
 
-    def _write_profile(self, trial: Trial, address: str) -> None:
+            async def address(answering: Callable[[Question], Answer]) -> str:
+                provider = DemoProvider(answering=answering)
+                await provider.start()
+                stack.push_async_callback(provider.close)
+                return f"{provider.provider().base_urls['gemini'].removesuffix('/v1beta')}/v1"
+
+            for trial in self._trials:
+                script = self.scripts[trial.profile]
+                drafting = None if trial.draft is None else await address(Drafts(script).answer)
+                self._write_profile(trial, await address(script.answer), drafting)
+            yield await stack.enter_async_context(self._router())
+
+    def _write_profile(self, trial: Trial, address: str, drafting: str | None) -> None:
+        """``address`` is that of the providers, ``drafting`` that of the one that drafts."""
         folder = self.home / "profiles" / trial.profile
         folder.mkdir(parents=True)
         self.home.chmod(0o700)
@@ -143,11 +161,17 @@ class Stage:
         tables = [f'[default]\nto = "{provider}"\nmodel = "{model}"\n']
         for api, target in targets.items():
             provider = target.partition("/")[0]
-            base_url = f"{address.removesuffix('/v1beta')}/v1"
-            tables.append(f'[providers.{provider}]\nformats = ["{api}"]\nbase-url = "{base_url}"\napi-key = "none"\n')
+            tables.append(_provider_table(provider, api, address))
         if len(targets) > 1:
             tables.append('[routing]\nscript = "route.py"\n')
             (folder / "route.py").write_text(TAKING_TURNS.format(targets=list(targets.values())), "utf-8")
+        if trial.draft is not None and drafting is not None:
+            draft, verifier = f"drafts/{DRAFTING_MODELS[trial.draft]}", targets[trial.providers[0]]
+            cascade = f'cascade = {{ draft = "{draft}", threshold = 0.7 }}'
+            tables[0] = f'[[rule]]\nmatch = {{ always = true }}\ntarget = "{verifier}"\n{cascade}\n'
+            tables.append(_provider_table("drafts", trial.draft, drafting))
+            for target, role in ((draft, "draft"), (verifier, "verifier")):
+                tables.append('[prices."{}"]\ninput = {}\noutput = {}\n'.format(target, *PRICES[role]))
         (folder / "routing.toml").write_text("\n".join(tables), "utf-8")
 
     @asynccontextmanager
@@ -182,8 +206,8 @@ class Stage:
             file.write_text(f"Meeting at noon.\nThe notes continue in {further}\n", "utf-8")
         files[-1].write_text(f"The secret word is {word}\nBring tea.\n", "utf-8")
         began = time.monotonic()
-        status, output = await run_agent(trial, installed, self.home, f"{address}/{trial.profile}", files[0])
-        outcome = Outcome(time.monotonic() - began, [], output=output, bodies=script.bodies)
+        status, output, problems = await run_agent(trial, installed, self.home, f"{address}/{trial.profile}", files[0])
+        outcome = Outcome(time.monotonic() - began, problems, output=output, bodies=script.bodies)
         if status is None:
             outcome.problems.append(f"not done after {AGENT_S} s")
         elif status:
@@ -199,27 +223,43 @@ class Stage:
         rows = await self.rows(trial)
         outcome.requests = len(rows)
         outcome.tokens = (sum(map(tokens_in, rows)), sum(row["output"] or 0 for row in rows))
-        outcome.problems += ledger_problems(rows)
+        outcome.problems += ledger_problems(rows, trial.agent.name)
+        if trial.draft is not None:
+            outcome.problems += draft_problems([await self._asked("requests", "show", row["id"]) for row in rows])
+            if CANARY in output or any(CANARY.encode() in body for body in outcome.bodies):
+                outcome.problems.append("something of a bad draft reached it")
         return outcome
 
     async def rows(self, trial: Trial) -> list[dict[str, Any]]:
         """The ledger's rows of this trial, as `router requests --json` shows them."""
+        listed = await self._asked("requests", "list", trial.profile, "--limit", "1000")
+        found: list[dict[str, Any]] = listed["requests"]
+        return found
+
+    async def _asked(self, *command: str) -> Any:
+        """What a command of the router's says in JSON."""
         process = await asyncio.create_subprocess_exec(
-            *ROUTER, "requests", "list", trial.profile, "--limit", "1000", "--json", "--home", str(self.home),
+            *ROUTER, *command, "--json", "--home", str(self.home),
             env=environment(PYTHONPATH=str(ROOT)), stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         printed, _ = await process.communicate()
-        found: list[dict[str, Any]] = json.loads(printed)["requests"] if process.returncode == 0 else []
-        return found
+        if process.returncode:
+            raise SystemExit(f"router {' '.join(command)}: status {process.returncode}")
+        return json.loads(printed)
 
 
-def ledger_problems(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with a trial's rows: they aren't settled, they failed, or they lack their tokens."""
+def _provider_table(name: str, api: Api, base_url: str) -> str:
+    return f'[providers.{name}]\nformats = ["{api}"]\nbase-url = "{base_url}"\napi-key = "none"\n'
+
+
+def ledger_problems(rows: Sequence[Mapping[str, Any]], client: str) -> list[str]:
+    """What is wrong with a trial's rows: they aren't settled, they failed, they lack their tokens, or the client or the
+    conversation wasn't recognised."""
     if not rows:
         return ["no ledger rows"]
     found: dict[str, list[str]] = {}
     for row in rows:
-        if problem := _row_problem(row):
+        if problem := _row_problem(row, client):
             found.setdefault(problem, []).append(row["id"])
     return [
         f"{len(ids)} of {len(rows)} requests {problem} ({ids[0][:14]}{', …' if len(ids) > 1 else ''})"
@@ -227,11 +267,15 @@ def ledger_problems(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _row_problem(row: Mapping[str, Any]) -> str | None:
+def _row_problem(row: Mapping[str, Any], client: str) -> str | None:
     if row["state"] != "settled":
         return "not settled"
     if row["outcome"] != "ok":
         return " ".join(str(part) for part in ("ended:", row["outcome"], row["status"], row["error_class"]) if part)
+    if row["client"] != client:
+        return f"taken for those of {row['client']}"
+    if not row["conversation"]:
+        return "of no conversation"
     return None if tokens_in(row) and row["output"] else "without tokens"
 
 
@@ -248,21 +292,39 @@ def environment(**more: str) -> dict[str, str]:
 
 async def run_agent(
     trial: Trial, installed: Installed, router: Path, base_url: str, file: Path
-) -> tuple[int | None, str]:
-    """Start it by `router run` in its project, with a home of its own; its exit status, None if it had to be ended, and
-    all it said. ``router`` is the router's home."""
+) -> tuple[int | None, str, list[str]]:
+    """Start it in its project with a home of its own; its exit status, None if it had to be ended, all it said, and
+    what went wrong before and after. ``router`` is the router's home."""
     project, home = file.parent, file.parent.parent / "home"
     home.mkdir()
     for name, settings in trial.agent.settings.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(json.dumps(settings), "utf-8")
-    prompt = TASK.format(path=file)
     agent, api = trial.agent, trial.client
-    variables = {"HOME": str(home), "TERM": "dumb", "ROUTER_HOME": str(router), "PYTHONPATH": str(ROOT)}
+    path = f"{installed.program.parent}{os.pathsep}{os.environ['PATH']}"  # an agent that writes its settings itself
+    variables = environment(HOME=str(home), TERM="dumb", ROUTER_HOME=str(router), PYTHONPATH=str(ROOT), PATH=path)
+    command = [str(installed.program), *agent.arguments(api, TASK.format(path=file))]
+    if not trial.set_up:
+        command = [*ROUTER, "run", trial.profile, "--agent", agent.run_as(api), "--", *command]
+        return *await _ended(command, project, variables | agent.environment(api, base_url)), []
+    status, said = await _ended([*ROUTER, "setup", trial.profile, "--agent", agent.name, "--json"], project, variables)
+    if status != 0:
+        return status, said, ["`router setup` failed"]
+    files = [Path(name) for name in json.loads(said[said.index("{") : said.rindex("}") + 1])["files"]]
+    del variables["PYTHONPATH"]
+    result = await _ended(command, project, variables | agent.environment(api, base_url))
+    status, said = await _ended(
+        [*ROUTER, "setup", "--agent", agent.name, "--undo"], project, {**variables, "PYTHONPATH": str(ROOT)}
+    )
+    problems = [] if status == 0 else [f"`router setup --undo` ended with status {status}: {said.strip()[-200:]}"]
+    left = [file.name for file in files if file.exists() and base_url in file.read_text("utf-8")]
+    return *result, problems + [f"undo left the address in {name}" for name in left]
+
+
+async def _ended(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> tuple[int | None, str]:
+    """Run a command to its end; its exit status, None if it had to be ended, and all it said."""
     process = await asyncio.create_subprocess_exec(
-        *ROUTER, "run", trial.profile, "--agent", agent.run_as(api), "--",
-        str(installed.program), *agent.arguments(api, prompt),
-        cwd=project, env=environment(**variables, **agent.environment(api, base_url)), start_new_session=True,
+        *command, cwd=folder, env=variables, start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
