@@ -45,4 +45,9 @@ def test_a_value_of_several_lines_is_left_alone(text: str) -> None:
 def test_lines_are_read() -> None:
     text = "# c\nA=1\n B = 'two words' \nC=\"x\\ty\"\nD=\nE=a#b # c\nnonsense\n"
     assert DOTENV.parse(text) == {"A": "1", "B": "two words", "C": "x\ty", "D": "", "E": "a#b"}
-    assert YAML.parse("a: 'x'\nb:\n  c: 1\nd-e: 5 # x\n- f\n") == {"a": "x", "b": "", "d-e": "5"}
+    assert YAML.parse("a: 'x'\nb:\n  c: 1 # y\n  d: 'z'\nd-e: 5 # x\ng:\n- f\n") == {
+        "a": "x",
+        "b": {"c": "1", "d": "z"},
+        "d-e": "5",
+        "g": "",
+    }
