@@ -104,6 +104,7 @@ def test_without_any_key_the_router_itself_answers(run: Any, home: Home) -> None
         (("new", "--preset", "fast"), 'no preset "fast"'),
         (("new", "-p", "groq", "--preset", "demo"), "exclude each other"),
         (("new", "--port", "99999"), 'expected a port from 1 to 65535, or "auto", got "99999"'),
+        (("new", "-p", "groq", "--agent", "codec"), 'no agent "codec"; did you mean "codex"?'),
         (("new", "--port", "some"), 'expected a port from 1 to 65535, or "auto", got "some"'),
     ],
 )
