@@ -46,10 +46,10 @@ class HomeLock:
 
     @classmethod
     def adopt(cls, path: Path, fd: int) -> HomeLock:
-        """Hold the lock together with the process that gave this descriptor of it: it ends when both have let go."""
+        """Hold the lock together with the process that gave this descriptor of it: it ends when both have let go.
+        Whoever has signed last is taken for the holder."""
         lock = cls(path)
         lock._fd = fd
-        lock.sign()
         return lock
 
     @property

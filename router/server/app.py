@@ -173,7 +173,8 @@ class App:
 
     def _claim_home(self, lock: HomeLock | None = None) -> None:
         """See that nobody else serves the home, unless that one gave us its lock."""
-        self._lock = lock or HomeLock(self.home.lock).acquire()
+        self._lock = HomeLock(self.home.lock).acquire() if lock is None else lock
+        self._lock.sign()
         self._exit.callback(self._leave_home)
         self.home.pid_file.write_text(f"{os.getpid()}\n")
 
@@ -213,7 +214,7 @@ class App:
         if lost:
             raise ConfigError("\n".join((*lost, "the running router goes on with the last good version")))
         requests = await before.take()
-        self._claim_home(before.lock(self.home.lock))
+        self._claim_home(before.lock)
         return requests
 
     def _broken_profiles(self) -> dict[str, list[str]]:
@@ -421,7 +422,7 @@ class App:
             await self._predecessor.gone(self.settings.stop_grace_s + CUT_S)
         await self._exit.aclose()
         if self._successor is not None:
-            self._successor.bye()
+            await self._successor.bye()
         if self._handing_over is not None:
             self._handing_over.cancel()
             await asyncio.wait({self._handing_over})

@@ -22,6 +22,7 @@ old one, without ``Bye``, leaves its requests interrupted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -143,9 +144,11 @@ class Channel:
             raise ConnectionError(f"the other process said {type(message).__name__} instead of {kind.__name__}")
         return message
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Say nothing more."""
         self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
 
 # --- the old process --------------------------------------------------------------------------------------------------
@@ -174,25 +177,37 @@ class Successor:
         if self._stored is not None and not self._stored.done():
             self._stored.set_exception(error)
 
-    def bye(self) -> None:
+    async def bye(self) -> None:
         """There are no more records."""
         self._channel.post(Bye())
-        self._channel.close()
+        await self._channel.close()
 
 
-async def hand_over(app: App, path: Path) -> None:
-    """Give everything to the process that listens at ``path``, and record through it to the end of this one."""
+async def _greeted_back(app: App, path: Path) -> Channel:
+    """Say hello to the process that listens at ``path`` and wait for its go. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(GREETING_S)
     try:
         connection.connect(str(path))
-        hello, fds = app.hello()
-        await asyncio.to_thread(_greet, connection, hello, fds)
-        channel = await Channel.over(connection)
+        await asyncio.to_thread(_greet, connection, *app.hello())
+    except OSError:
+        connection.close()
+        raise
+    channel = await Channel.over(connection)
+    try:
         async with asyncio.timeout(GREETING_S):
             await channel.expect(Go)
-    except (OSError, TimeoutError) as error:
-        connection.close()
+    except OSError:
+        await channel.close()
+        raise
+    return channel
+
+
+async def hand_over(app: App, path: Path) -> None:
+    """Give everything to the process that listens at ``path``, and record through it to the end of this one."""
+    try:
+        channel = await _greeted_back(app, path)
+    except OSError as error:
         log.warning("a restart was given up before anything had changed: %s", error)
         return
     successor = Successor(channel)
@@ -210,7 +225,7 @@ async def hand_over(app: App, path: Path) -> None:
                 case Stop():
                     app.request_stop()
     except ConnectionError as error:
-        channel.close()
+        await channel.close()
         successor.lost(error)
         if app.retired.is_set():
             log.error("the process that took over has ended; what ends here goes to the spill file")
@@ -220,7 +235,7 @@ async def hand_over(app: App, path: Path) -> None:
             await app.resume()
     except asyncio.CancelledError:
         if not app.retired.is_set():
-            successor.bye()
+            await successor.bye()
         raise
 
 
@@ -230,13 +245,13 @@ async def hand_over(app: App, path: Path) -> None:
 class Predecessor:
     """The process that hands over, as the new one sees it."""
 
-    def __init__(self, channel: Channel, hello: Hello, lock_fd: int, sockets: list[socket.socket]) -> None:
+    def __init__(self, channel: Channel, hello: Hello, lock: HomeLock, sockets: list[socket.socket]) -> None:
         self.pid = hello.pid
         self.profiles = hello.profiles
         self.main_port = hello.listeners[0][1]
+        self.lock = lock  # held by both; the file names the old one until this one signs it
         self.forwarded: Forwarded | None = None
         self._channel = channel
-        self._lock_fd = lock_fd
         self._sockets: dict[tuple[str, int], list[socket.socket]] = {}
         for host, port, count in hello.listeners:
             self._sockets[host, port], sockets = sockets[:count], sockets[count:]
@@ -265,14 +280,15 @@ class Predecessor:
         except (OSError, ValueError) as error:
             connection.close()
             raise RouterError(f"the running router doesn't hand over: {error}") from error
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        before = cls(await Channel.over(connection), hello, HomeLock.adopt(home.lock, lock_fd), sockets)
         if hello.schema > len(MIGRATIONS):
-            connection.close()
+            await before.close()
             raise LedgerError(
                 f"the running router {hello.version} is newer (ledger schema {hello.schema}, this one knows "
                 f"{len(MIGRATIONS)}); update this one"
             )
-        sockets = [socket.socket(fileno=fd) for fd in fds]
-        return cls(await Channel.over(connection), hello, lock_fd, sockets)
+        return before
 
     async def take(self) -> UnderWay:
         """Have it stop to write. Raises RouterError."""
@@ -281,10 +297,6 @@ class Predecessor:
             return await self._channel.expect(UnderWay)
         except ConnectionError as error:
             raise RouterError(f"the running router doesn't hand over: {error}") from error
-
-    def lock(self, path: Path) -> HomeLock:
-        """Hold the home together with it."""
-        return HomeLock.adopt(path, self._lock_fd)
 
     def bind(self, host: str, port: int) -> list[socket.socket]:
         """Its sockets for an address, new ones where it has none. Raises ListenError."""
@@ -301,10 +313,7 @@ class Predecessor:
         if self._withdrawn:
             raise RouterError("the router was stopped meanwhile")
         self._channel.post(Ready())
-        for sockets in self._sockets.values():
-            for unwanted in sockets:
-                unwanted.close()
-        self._sockets.clear()
+        self._close_sockets()
 
     def stop(self) -> None:
         """Have it end as we do."""
@@ -326,10 +335,16 @@ class Predecessor:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait({self._listening})
-        self._channel.close()
+        self.lock.release()
+        await self._channel.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        """Those that nobody wanted."""
         for sockets in self._sockets.values():
-            for unused in sockets:
-                unused.close()
+            for unwanted in sockets:
+                unwanted.close()
+        self._sockets.clear()
 
     async def _listen(self, forwarded: Forwarded) -> None:
         """Write what it sends, until it ends."""

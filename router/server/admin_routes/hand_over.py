@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Where(msgspec.Struct):
-    socket: Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}\.s$")]  # in the home
+    socket: Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}\.s\Z")]  # in the home
 
 
 def routes(app: App) -> list[web.RouteDef]:
