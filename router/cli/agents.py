@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from router.agents.agents import AGENTS, SDK
 from router.cli import output, pointing
 from router.cli.output import Column
 from router.cli.places import Places, examples, json_option, places_options
-from router.errors import RouterError
+from router.errors import ConfigError, RouterError
 
 if TYPE_CHECKING:
     from router.agents.agent import Agent
@@ -30,9 +31,8 @@ def command(places: Places, as_json: bool) -> None:
     That follows from the variables of this shell and from the agent's own settings, in this folder and in your home; an
     agent that `router run` starts goes where that says.
     """
-    addresses = _addresses(places)
     seen = places.reader.last_seen()
-    rows = [_row(agent, addresses, seen.get(agent.name)) for agent in AGENTS if agent is not SDK]
+    rows = agent_rows(places)
     now_ms = time.time_ns() // 1_000_000
     if as_json:
         output.show_json({"agents": rows})
@@ -57,6 +57,13 @@ def command(places: Places, as_json: bool) -> None:
     astray = [str(row["agent"]) for row in rows if row["command"] and row["profile"] is None]
     if astray:
         output.note(f"not through the router: {', '.join(astray)}; `router run NAME -- COMMAND` or `router setup NAME`")
+
+
+def agent_rows(places: Places) -> list[dict[str, object]]:
+    """Every agent that is a program: where it is, where it goes, when it was seen."""
+    addresses = _addresses(places)
+    seen = places.reader.last_seen()
+    return [_row(agent, addresses, seen.get(agent.name)) for agent in AGENTS if agent is not SDK]
 
 
 def _row(agent: Agent, addresses: Mapping[str, str], seen_ms: int | None) -> dict[str, object]:
@@ -107,6 +114,10 @@ def _addresses(places: Places) -> dict[str, str]:
             found[pointing.base_url(places, name, server)] = name
         except RouterError:
             continue
+        profile = places.load(name).profile
+        if profile is not None and profile.front is not None:
+            with suppress(ConfigError):  # no such helper: nothing to be known by
+                found[str(pointing.front_url(places, profile, None))] = name
         row = server.profile(name) if server is not None else None
         if row is not None and row["own_url"]:
             found[str(row["own_url"])] = name

@@ -85,6 +85,25 @@ def base_url(places: Places, name: str, server: ServerStatus | None) -> str:
     return str(row["base_url"])
 
 
+def front_url(places: Places, profile: Profile, server: ServerStatus | None) -> str | None:
+    """The address of the helper that stands before a profile, if one does. Raises ConfigError where there is no such
+    helper, RouterError where it doesn't run."""
+    if profile.front is None:
+        return None
+    settings, _ = places.home.settings()
+    helper = next((each for each in settings.helpers if each.name == profile.front), None)
+    if helper is None or helper.port is None:
+        what = "has no port" if helper else "isn't in router.toml"
+        raise ConfigError(f'the helper "{profile.front}", which is to stand before {profile.name}, {what}')
+    rows = () if server is None else server.answer.get("helpers", ())
+    row = next((each for each in rows if each["name"] == helper.name), None)
+    if row is not None and row["state"] not in ("running", "starting", "passive"):
+        why = f": {row['problem']}" if row["problem"] else ""
+        before = f"the helper {helper.name}, which stands before {profile.name},"
+        raise RouterError(f"{before} is {row['state']}{why}; see `router helper list`")
+    return f"http://127.0.0.1:{helper.port}"
+
+
 def address(places: Places, profile: Profile, server: ServerStatus | None) -> Address:
     """Where and how agents enter a profile. Makes a client key where one is needed and none is known."""
     own_login = {
@@ -93,8 +112,9 @@ def address(places: Places, profile: Profile, server: ServerStatus | None) -> Ad
         if provider.credentials and provider.credentials[0].kind == "passthrough"
         for api in provider.formats
     }
+    own = base_url(places, profile.name, server)
     return Address(
-        base_url(places, profile.name, server),
+        front_url(places, profile, server) or own,
         key=_key(places, profile, server),
         models=tuple(profile.routes.aliases),
         own_login=own_login,

@@ -36,7 +36,6 @@ class Inactive:
 _IN_RULES: Final = (Inactive(("budget",), instead="nothing is refused or warned of"),)
 
 INACTIVE: Final[tuple[Inactive, ...]] = (
-    Inactive(("profile", "front"), instead="agents are pointed at the router itself"),
     Inactive(("routing", "on-disconnect"), _among("cancel")),
     Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),

@@ -229,6 +229,45 @@ def test_a_profile_that_isnt_served_is_told_with_the_reason(
     assert became == []
 
 
+HELPERS = '[[helper]]\nname = "before"\ncommand = ["x"]\nport = 8787\n[[helper]]\nname = "portless"\ncommand = ["x"]\n'
+
+
+@pytest.mark.parametrize(
+    ("front", "told"),
+    [
+        ("before", None),
+        ("portless", 'the helper "portless", which is to stand before chained, has no port'),
+        ("nobody", 'the helper "nobody", which is to stand before chained, isn\'t in router.toml'),
+    ],
+)
+def test_agents_go_to_the_helper_that_stands_before_a_profile(
+    run: Run, home: Home, server: Any, became: list[Became], front: str, told: str | None
+) -> None:
+    home.server_file.write_text(HELPERS)
+    add_profile(home, "chained", f'[profile]\nfront = "{front}"\n[default]\nto = "anthropic"\n')
+    server("chained")
+    result = run("run", "chained", "--", "thing")
+    if told is None:
+        assert became[0].environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8787"
+    else:
+        assert (result.exit_code, became) == (2, [])
+        assert told in result.stderr
+
+
+def test_a_helper_that_failed_is_told_before_an_agent_runs_into_it(
+    run: Run, home: Home, server: Any, became: list[Became], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.server_file.write_text(HELPERS)
+    add_profile(home, "chained", '[profile]\nfront = "before"\n[default]\nto = "anthropic"\n')
+    row = {"profile": "chained", "reason": None, "problems": [], "base_url": f"{BASE}/chained", "own_url": None}
+    helper = {"name": "before", "state": "failed", "problem": "port 8787 is taken"}
+    status = ServerStatus(1, "1", BASE, str(home.path), 0, [row], [], {"arguments": [], "helpers": [helper]})
+    monkeypatch.setattr("router.cli.background.ensure_running", lambda *args, **options: status)
+    result = run("run", "chained", "--", "thing")
+    assert (result.exit_code, became) == (1, [])
+    assert "the helper before, which stands before chained, is failed: port 8787 is taken" in result.stderr
+
+
 def test_variables_are_printed_for_a_shell(run: Run, became: list[Became]) -> None:
     lines = run("env", "work", "--agent", "gemini-cli", "--shell", "fish").stdout.splitlines()
     assert f"set -gx GOOGLE_GEMINI_BASE_URL {BASE}/work" in lines
