@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Show the router at work: no keys, no network."),
     "key": ("key", "Create, list and revoke client keys."),
     "helper": ("helper", "See to the local programs that the server runs."),
+    "doctor": ("doctor", "Look for what keeps the router from working."),
     "breaker": ("breaker", "Show which targets and keys are left alone, or end that."),
 }
 
