@@ -109,7 +109,7 @@ def _next_steps(places: Places, name: str, providers: Sequence[Provider]) -> Non
         else f" --home {places.home.path}"
     )
     steps.append((f"router check {name}{home}", "what is wrong with the files"))
-    steps.append((f"router serve{home}", "run the server; it says how agents are pointed at it"))
+    steps.append((f"router run {name}{home} -- claude", "an agent with it; the server is started if need be"))
     width = max(len(step) for step, _ in steps)
     click.echo("Next:")
     for step, why in steps:

@@ -40,7 +40,7 @@ def agent_option(command: click.decorators.FC) -> click.decorators.FC:
         "agent_name",
         metavar="AGENT",
         shell_complete=agent_names,
-        help="claude-code, codex, opencode, qwen-code, gemini-cli, hermes, openclaw, aider or sdk.",
+        help=f"One of {', '.join(agent.name for agent in AGENTS)}.",
     )(command)
 
 
@@ -66,10 +66,15 @@ def found(agent: Agent, environment: Mapping[str, str], files: Iterable[AgentFil
     contents = {}
     for file in agent.files if files is None else files:
         try:
-            contents[file] = parse(file, read_text(Path(file.resolve(environment))))
+            contents[file] = parse(file, read_text(place(file, environment)))
         except (OSError, Unreadable, FormError):
             continue
     return Found(environment, contents)
+
+
+def place(file: AgentFile, environment: Mapping[str, str]) -> Path:
+    """Where a file of an agent's is."""
+    return Path(file.resolve(environment)).expanduser().absolute()  # expanded for whoever has no HOME
 
 
 def base_url(places: Places, name: str, server: ServerStatus | None) -> str:

@@ -19,7 +19,7 @@ from router.errors import ConfigError, RouterError
 
 if TYPE_CHECKING:
     from router.agents.agent import Agent
-    from router.agents.pointing import Settings
+    from router.agents.pointing import Address, Settings
 
 _COMMAND_S = 60
 
@@ -68,7 +68,7 @@ def command(places: Places, name: str | None, agent_name: str | None, undo: bool
     record = SetupRecord(_folder(places))
     changed = (
         record.change(
-            agent.name, name, {Path(change.file.resolve(os.environ)).absolute(): change for change in settings.changes}
+            agent.name, name, {pointing.place(change.file, os.environ): change for change in settings.changes}
         )
         if settings.changes
         else _by_its_own_command(record, agent, name, settings)
@@ -90,10 +90,17 @@ def command(places: Places, name: str | None, agent_name: str | None, undo: bool
     if not changed:
         click.echo("everything was set already; nothing was changed")
     click.echo(f"{agent.name} goes to {to.base_url} from now on; `router setup --agent {agent.name} --undo` ends that")
-    for note in settings.notes:
+    for note in [*settings.notes, *_seen_by_others(to, record, agent)]:
         output.note(f"{agent.name}: {note}")
     if server is None:
         output.note("no server runs on this home; start one with `router start`")
+
+
+def _seen_by_others(to: Address, record: SetupRecord, agent: Agent) -> list[str]:
+    """Files that now hold a key and can be read by others; their modes are the person's affair."""
+    files = [Path(file.path) for file in record.setups[agent.name].files] if to.key else []
+    open_to_others = [path for path in files if path.exists() and path.stat().st_mode & 0o077]
+    return [f"{path} holds a key now, and others can read it: chmod 600 {path}" for path in open_to_others]
 
 
 def _agent(places: Places, name: str | None, named: str | None) -> Agent:
@@ -113,7 +120,7 @@ def _by_its_own_command(record: SetupRecord, agent: Agent, profile: str, setting
     program = shutil.which(agent.command or "")
     if program is None:
         raise ConfigError(f"{agent.command} isn't installed, or not on the PATH; install it with `{agent.install}`")
-    paths = [Path(file.resolve(os.environ)).absolute() for file in agent.files]
+    paths = [pointing.place(file, os.environ) for file in agent.files]
     before = {path: read(path) for path in paths}
     record.begin(agent.name, profile, paths, [list(words) for words in settings.undo])
     try:

@@ -250,6 +250,23 @@ def test_a_key_that_is_asked_for_is_made_once(run: Run, home: Home, user: Path) 
     assert json.loads((user / ".claude/settings.json").read_text())["env"]["ANTHROPIC_AUTH_TOKEN"] != key
 
 
+def test_a_key_in_a_file_that_others_can_read_is_told(run: Run, home: Home, user: Path) -> None:
+    add_profile(home, "locked", '[auth]\nkeys = "required"\n[default]\nto = "anthropic"\n')
+    path = write(user / ".claude/settings.json", "{}")
+    path.chmod(0o644)
+    assert f"chmod 600 {path}" in run("setup", "locked", "--agent", "claude-code").stderr
+    assert "chmod" not in run("setup", "work", "--agent", "claude-code").stderr
+
+
+def test_without_home_the_users_folder_is_meant(
+    run: Run, user: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: str(path).replace("~", str(user)))
+    run("setup", "work", "--agent", "codex", "--home", str(home.path))
+    assert (user / ".codex/config.toml").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
