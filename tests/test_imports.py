@@ -19,7 +19,7 @@ RANKS: list[set[str]] = [
     {"routing", "money", "health"},
     {"providers"},
     {"profile"},
-    {"ledger", "upstream"},
+    {"ledger", "upstream", "importing"},
     {"server"},
     {"web"},
     {"cli"},

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env": ("env", "Print the variables that point an agent at a profile."),
     "setup": ("setup", "Write an agent's own settings so that it goes to a profile."),
     "agents": ("agents", "List the agents, and through which profile each goes."),
+    "import": ("import_", "Make a profile from another program's configuration."),
     "profile": ("profile", "Make, show, remove, stop and start profiles."),
     "route": ("route", "List, add, remove and move the rules of a profile."),
     "alias": ("alias", "List, set and remove the aliases of a profile."),
@@ -41,8 +42,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("prices", "Show the price table, or the prices of one model."),
     "demo": ("demo", "Show the router at work: no keys, no network."),
     "key": ("key", "Create, list and revoke client keys."),
-    "helper": ("helper", "See to the local programs that the server runs."),
     "doctor": ("doctor", "Look for what keeps the router from working."),
+    "helper": ("helper", "See to the local programs that the server runs."),
     "breaker": ("breaker", "Show which targets and keys are left alone, or end that."),
 }
 

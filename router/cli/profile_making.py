@@ -89,10 +89,10 @@ def create(
     make_profile(folder, files)
     what = f"the preset {preset}" if preset is not None else " and ".join(provider.name for provider in providers)
     click.echo(f"Made {folder / MAIN} ({what}).")
-    _first_look(Places(places.home.path), name)
+    first_look(Places(places.home.path), name)
 
 
-def _first_look(places: Places, name: str) -> None:
+def first_look(places: Places, name: str) -> None:
     """What is to be said of a new profile: what is wrong with it, and where it is served."""
     for problem in places.load(name).problems:
         output.note(f"warning: {problem}" if problem.severity == "warning" else str(problem))
