@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class SetupRecord:
         """Set the values, all files or none, and return those that are different now. Raises ConfigError with what is
         wrong in a file."""
         before = self.setups.get(agent)
-        known = {file.path: file for file in before.files} if before is not None else {}
+        known = {file.path: deepcopy(file) for file in before.files} if before is not None else {}
         setup = Setup(profile, undo=before.undo if before is not None else [])
         texts: dict[Path, tuple[str, str | None]] = {}
         for path, change in changes.items():
@@ -98,10 +99,27 @@ class SetupRecord:
         setup.files += known.values()  # of a version of the agent that kept its settings elsewhere
         self.setups[agent] = setup
         self.save()
+        changed: list[Path] = []
         for path, (new, old) in texts.items():
-            if new != old:
+            if new == old:
+                continue
+            try:
                 replace(path, new)
-        return [path for path, (new, old) in texts.items() if new != old]
+            except OSError as error:
+                for done in changed:
+                    _put_back(done, texts[done][1])
+                self._keep(agent, before)
+                reason = (error.strerror or str(error)).lower()
+                raise RouterError(f"{path} can't be written: {reason}; nothing was changed") from error
+            changed.append(path)
+        return changed
+
+    def _keep(self, agent: str, setup: Setup | None) -> None:
+        if setup is None:
+            self.setups.pop(agent)
+        else:
+            self.setups[agent] = setup
+        self.save()
 
     def begin(self, agent: str, profile: str, paths: list[Path], undo: list[list[str]]) -> None:
         """Keep files that the agent's own command is about to change."""
@@ -140,8 +158,7 @@ class SetupRecord:
             else:
                 left = setup.undo
                 say(f"{path} has been changed since, and only {agent} itself should write it")
-        del self.setups[agent]
-        self.save()
+        self._keep(agent, None)
         return left
 
     def _back_up(self, agent: str, path: Path) -> str | None:
@@ -240,7 +257,8 @@ def _take_back(path: Path, file: File, text: str, say: Callable[[str], object]) 
                     text = form.remove(text, key.path[:steps])
     except FormError as error:
         raise ConfigError(f"{path}:{error.line}: {error.message}; nothing of it was changed") from error
-    replace(path, text)
+    if text != read(path):
+        replace(path, text)
     say(f"{path} has been changed since: our values are taken out of it, the rest stays")
     if kept:
         say(f"  left as they are, since they aren't ours any more: {', '.join(kept)}")
@@ -251,13 +269,17 @@ def _form(name: str) -> FormName:
 
 
 def _restore(path: Path, backup: str | None) -> None:
-    if backup is None:
-        path.unlink()
-        return
-    text = read(Path(backup))
-    if text is None:
+    text = None if backup is None else read(Path(backup))
+    if backup is not None and text is None:
         raise RouterError(f"{backup} is missing; {path} was not changed")
-    replace(path, text)
+    _put_back(path, text)
+
+
+def _put_back(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink()
+    else:
+        replace(path, text)
 
 
 def _sha(text: str) -> str:

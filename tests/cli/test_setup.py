@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from router.cli.setup_record import replace
 from router.profile.home import Home
 from tests.cli.conftest import Run, add_profile
 
@@ -182,13 +183,23 @@ def test_all_files_are_changed_or_none(run: Run, user: Path) -> None:
     assert settings.read_text() == "{}"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(run: Run, user: Path) -> None:
-    path = write(user / ".claude/settings.json", "{}")
-    path.parent.chmod(0o500)
-    result = run("setup", "work", "--agent", "claude-code")
-    assert (result.exit_code, path.read_text()) == (1, "{}")
-    assert "permission denied" in result.stderr
+def test_where_one_file_cant_be_written_none_is_changed(
+    run: Run, home: Home, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = write(user / ".gemini/settings.json", "{}")
+    write(user / ".gemini/.env", "A=b\n")
+
+    def refuse(path: Path, text: str) -> None:
+        if path.name == ".env":
+            raise PermissionError(13, "Permission denied", str(path))
+        replace(path, text)
+
+    monkeypatch.setattr("router.cli.setup_record.replace", refuse)
+    result = run("setup", "work", "--agent", "gemini-cli")
+    assert result.exit_code == 1
+    assert result.stderr == f"router: {user}/.gemini/.env can't be written: permission denied; nothing was changed\n"
+    assert settings.read_text() == "{}"
+    assert json.loads((home.path / "agents/setup.json").read_text()) == {}
 
 
 HERMES = """#!/bin/sh
