@@ -8,12 +8,13 @@ profiles by path prefix, a profile with a port has one of its own.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
@@ -34,6 +35,11 @@ STALLED_S = 300.0  # a client that takes nothing of what was sent to it for so l
 READ_BUFFER = 2**16
 BACKLOG = 1024
 _TURNS = 2  # of the event loop, until what was accepted has its handler
+_REMEDIES: Final = {
+    errno.EADDRINUSE: "choose another with --port, or stop what uses it",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose another with --host",
+    errno.EACCES: "ports below 1024 are for administrators: choose another with --port",
+}
 
 
 class Connection(RequestHandler):
@@ -248,9 +254,8 @@ def new_sockets(host: str, port: int) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         reason = error.strerror or str(error)
-        raise ListenError(
-            f"can't listen on {host}:{port}: {reason.lower()}; choose another with --port, or stop what uses it"
-        ) from error
+        remedy = _REMEDIES.get(error.errno or 0, "choose another with --host or --port")
+        raise ListenError(f"can't listen on {host}:{port}: {reason.lower()}; {remedy}") from error
     return sockets
 
 
