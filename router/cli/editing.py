@@ -40,7 +40,8 @@ def edit_rules(
         known[_kind(problem)] -= 1
         if known[_kind(problem)] < 0 or (about and problem.path.startswith(about)):
             _warn(f"warning: {problem}")
-    click.echo(f"{done} in {label}; {_taken_up(places, name)}.")
+    for line in output.wrap(f"{done} in {label}; {_taken_up(places, name)}."):
+        click.echo(line)
     return problems
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from router.cli.main import cli
+from router.cli.profile_log import follow, last_lines
 from router.profile.home import Home
 from tests.support.process import free_port
 from tests.support.serving import serving
@@ -121,6 +122,22 @@ def test_a_log_is_printed(run: Any, file: Path, home: Home) -> None:
     assert "has printed nothing yet" in run("helper", "logs", "first").stderr
     (home.logs / "_helper-first.log").write_text("".join(f"line {number}\n" for number in range(9)))
     assert run("helper", "logs", "first", "--lines", "2").stdout == "line 7\nline 8\n"
+
+
+def test_a_log_that_is_emptied_under_way_is_followed(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("a long first line\n")
+    said: list[str] = []
+    turns = iter(range(3))
+
+    def going() -> bool:
+        turn = next(turns, None)
+        if turn == 1:
+            log.write_text("anew\n")
+        return turn is not None
+
+    follow(log, last_lines(log, 1)[1], said.append, going=going)
+    assert said == ["anew"]
 
 
 @pytest.mark.timeout(60)
