@@ -421,11 +421,11 @@ class App:
         if self._predecessor is not None:
             await self._predecessor.gone(self.settings.stop_grace_s + CUT_S)
         await self._exit.aclose()
-        if self._successor is not None:
-            await self._successor.bye()
         if self._handing_over is not None:
             self._handing_over.cancel()
             await asyncio.wait({self._handing_over})
+        if self._successor is not None:
+            await self._successor.bye()
 
     async def _stop_watching(self) -> None:
         for task in self._tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -160,3 +161,69 @@ async def test_five_restarts_under_load(world: World) -> None:
     assert Counter((row["state"], row["outcome"]) for row in rows.values()) == {("settled", "ok"): len(finished)}
     assert sum(line["requests"] for line in read_rows(world.home / "router.db", "rollup")) == len(finished)
     assert {attempt["state"] for attempt in read_rows(world.home / "router.db", "attempts")} == {"settled"}
+
+
+async def begun(world: World) -> RawClient:
+    """A client whose slow stream has shown its first words."""
+    stream = RawClient(world.url)
+    await stream.__aenter__()
+    await stream.send(PATH, SLOW)
+    await stream.read_until(b"Hello")
+    return stream
+
+
+async def told_of_the_end(stream: RawClient) -> bool:
+    """Whether a stream ended with an error event, and without an end of its own."""
+    seen = await stream.read_all()
+    stream.leave()
+    return b"event: error" in seen and b"shutting down" in seen and not seen.endswith(b"0\r\n\r\n")
+
+
+async def test_what_takes_longer_than_the_restart_grace_is_told(world: World) -> None:
+    (world.home / "router.toml").write_text('[server]\nrestart-grace = "1s"\nstop-grace = "0s"\n')
+    old = await (await world.spawn()).ready()
+    stream = await begun(world)
+    began = time.monotonic()
+    await world.restart()
+    assert await told_of_the_end(stream)
+    assert await old.ended() == 0
+    assert time.monotonic() - began > 1
+    assert [row["outcome"] for row in world.rows()] == ["drained"]
+
+
+async def test_a_stop_ends_every_process_that_still_serves(world: World) -> None:
+    (world.home / "router.toml").write_text('[server]\nstop-grace = "1s"\n')
+    await (await world.spawn()).ready()
+    streams = []
+    for _ in range(2):
+        streams.append(await begun(world))
+        await world.restart()
+    streams.append(await begun(world))
+    world.processes[-1].signal(signal.SIGTERM)
+    began = time.monotonic()
+    for stream in streams:
+        assert await told_of_the_end(stream)
+    for process in world.processes:
+        assert await process.ended() == 0
+    assert time.monotonic() - began < 6, "no grace is waited for twice"
+    assert [row["outcome"] for row in world.rows()] == ["drained"] * 3
+    assert not (world.home / "router.sock").exists()
+
+
+async def test_the_first_of_three_is_killed(world: World) -> None:
+    """The middle one only passes its records on, and the last one finds out what was left open."""
+    first = await (await world.spawn()).ready()
+    lost = await begun(world)
+    second = await world.restart()
+    kept = await begun(world)
+    await world.restart()
+    first.process.kill()
+    world.finish.set()
+    await kept.read_until(b"0\r\n\r\n")
+    for stream in (lost, kept):
+        stream.leave()
+    assert await second.ended() == 0
+    async with asyncio.timeout(5):
+        while None in (found := [row["outcome"] for row in world.rows()]):
+            await asyncio.sleep(0.01)
+    assert found == ["interrupted", "ok"]
