@@ -89,13 +89,21 @@ def tools_check(question: Question, draft: Draft, calls: Sequence[ReadCall]) -> 
 
 def _fault(read: ReadCall, steps: Steps) -> str | None:
     if read.call.custom:
-        return None if read.call.arguments.strip() else "the input is empty"
+        return _raw_fault(read.call.arguments.strip())
     if read.arguments is None:
         return "the arguments are no JSON object"
     if read.tool is None or read.tool.schema is None:
         return None
     found = problem(read.arguments, read.tool.schema, steps)
     return None if found is None else f"the arguments don't fit its schema, {found}"
+
+
+def _raw_fault(text: str) -> str | None:
+    """A model that knows only functions writes raw text as a field of one; an object is what it wrote instead."""
+    if not text:
+        return "the input is empty"
+    is_object = text.startswith("{") and _arguments(text, _ROOM)[0] is not None
+    return "the input is a JSON object instead of raw text" if is_object else None
 
 
 def risk_check(calls: Iterable[ReadCall], risky_tools: Sequence[str]) -> Check | None:

@@ -38,6 +38,13 @@ from tests.support.judging import TOOLS, call, calling, reading, saying, seen
         pytest.param(
             calling(call("patch", " ", custom=True)), Question(), "patch: the input is empty", id="no raw text"
         ),
+        pytest.param(
+            calling(call("patch", ' {"text": 1}', custom=True)),
+            Question(),
+            "patch: the input is a JSON object instead of raw text",
+            id="an object instead of raw text",
+        ),
+        pytest.param(calling(call("patch", "{ a: 1 }", custom=True)), Question(), "", id="raw text with braces"),
         pytest.param(calling(call("list", {}, namespace="files")), Question(), "", id="a tool of a group"),
         pytest.param(
             calling(call("list", {}, namespace="web")),
