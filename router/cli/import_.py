@@ -12,7 +12,7 @@ from router.cli import output
 from router.cli.places import Places, examples, home_option, json_option
 from router.cli.profile_making import first_look
 from router.errors import ConfigError
-from router.importing import claude_code_router
+from router.importing import ccproxy, claude_code_router, litellm
 from router.importing.draft import Draft
 from router.profile.files import Unreadable, read_text
 from router.profile.load import load_profile
@@ -28,7 +28,20 @@ def _claude_code_router(path: Path, catalog: Mapping[str, Provider]) -> Draft:
     return claude_code_router.read(read_text(path), catalog)
 
 
-SOURCES: dict[str, Reader] = {"claude-code-router": _claude_code_router}
+def _litellm(path: Path, catalog: Mapping[str, Provider]) -> Draft:
+    return litellm.read(read_text(path), catalog)
+
+
+def _ccproxy(path: Path, catalog: Mapping[str, Provider]) -> Draft:
+    models = path.with_name("config.yaml")
+    return ccproxy.read(read_text(path), read_text(models) if models.is_file() else None, catalog)
+
+
+SOURCES: dict[str, Reader] = {
+    "claude-code-router": _claude_code_router,
+    "litellm": _litellm,
+    "ccproxy": _ccproxy,
+}
 _COLOURS = {"carried": "green", "changed": "yellow", "left out": "red"}
 
 
@@ -36,6 +49,8 @@ _COLOURS = {"carried": "green", "changed": "yellow", "left out": "red"}
     "import",
     epilog=examples(
         "router import claude-code-router ~/.claude-code-router/config.json --as work",
+        "router import litellm config.yaml --as team",
+        "router import ccproxy ~/.ccproxy/ccproxy.yaml --json",
     ),
 )
 @click.argument("source", type=click.Choice(list(SOURCES)))

@@ -174,7 +174,7 @@ class _Reader:
             draft.left_out("Router.longContextThreshold", f"it is no number; {_THRESHOLD} is taken, as without it")
             threshold = _THRESHOLD
         self._rule(
-            router, "image", {"image": "last-turn"}, {"image": "last-turn", "tokens": 1_000},
+            router, "image", {"image": "last-turn"}, {"image": "last-turn"},
             "there the picture is handed to an agent of that program, here the request goes to the model",
         )  # fmt: skip
         self._rule(
@@ -220,7 +220,7 @@ class _Reader:
             return
         self.draft.default = {"target": target, **self._limit(target)}
         self.draft.carried("Router.default", f"[default] {target}")
-        facts = {"client": "claude-code", "model": "claude-sonnet-4-5", "tools": 20, "tokens": 1_000}
+        facts = {"client": "claude-code", "model": "claude-sonnet-4-5", "tools": 20}
         self.draft.tests.append({"name": "Router.default", "facts": facts, "expect-target": target})
 
     def _limit(self, target: str) -> Values:

@@ -61,22 +61,30 @@ class Services:
         provider = self._catalog[name]
         usual = {f"env:{variable}" for variable in provider.key_variables}
         own = credential if credential not in (None, *usual) and provider.credentials else None
-        if own is None and proxy is None:
-            return name
-        table: Values = {"api-key": own} if own is not None else {}
-        if (name, own, proxy) in self._made:
-            return self._made[name, own, proxy]
-        if name not in self._draft.providers:
-            self._draft.providers[name] = table | ({"proxy": proxy} if proxy else {})
-            self._made[name, own, proxy] = name
-            return name
-        full: Values = {"formats": list(provider.formats), "base-url": provider.base_urls[provider.formats[0]], **table}
-        made = self._add(name, full, proxy)
-        self._draft.changed(made, f"a second key of {name} makes a provider of its own, whose prices aren't known")
+        key = (name, own, proxy)
+        if key not in self._made:
+            first = all(made[0] != name for made in self._made)
+            self._made[key] = name if first else self._again(provider, own, proxy)
+            table = _given(own, proxy)
+            if first and table:
+                self._draft.providers[name] = table
+        return self._made[key]
+
+    def _again(self, provider: Provider, own: str | None, proxy: str | None) -> str:
+        """A provider that the catalog knows with another key or proxy than it has already."""
+        formats = list(provider.formats)
+        key = own or (f"env:{provider.key_variables[0]}" if provider.key_variables else "none")
+        table: Values = {"formats": formats, "base-url": provider.base_urls[formats[0]], "api-key": key}
+        made = self._add(provider.name, table, proxy)
+        self._draft.changed(made, f"{provider.name} with another key: a provider of its own, whose prices aren't known")
         return made
 
+    def own(self, name: str, formats: list[Api], base: str, credential: str, *, auth: str) -> str:
+        """A provider of the profile's own, given in full."""
+        return self._add(name, {"formats": formats, "base-url": base, "auth": auth, "api-key": credential}, None)
+
     def _add(self, name: str, table: Values, proxy: str | None) -> str:
-        key = (*map(str, table.items()), proxy)
+        key = ("", *map(str, table.items()), proxy)
         if key in self._made:
             return self._made[key]
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:50] or "imported"
@@ -84,9 +92,13 @@ class Services:
         while made in self._draft.providers or made in self._catalog:
             number += 1
             made = f"{slug}-{number}"
-        self._draft.providers[made] = table | ({"proxy": proxy} if proxy else {})
+        self._draft.providers[made] = table | _given(None, proxy)
         self._made[key] = made
         return made
+
+
+def _given(credential: str | None, proxy: str | None) -> Values:
+    return {name: value for name, value in (("api-key", credential), ("proxy", proxy)) if value is not None}
 
 
 def split_endpoint(url: str) -> tuple[str, Api | None]:
