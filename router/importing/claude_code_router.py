@@ -124,7 +124,8 @@ class _Reader:
         elif known is not None:
             self.draft.carried(where, f"{ours} of the catalog{_with(credential)}")
         else:
-            self.draft.carried(where, f"[providers.{ours}]{_with(credential)}; the prices of its models aren't known")
+            sent = _with(credential) or ", without a key, as it has none there"
+            self.draft.carried(where, f"[providers.{ours}]{sent}; the prices of its models aren't known")
         self.draft.unknown(entry, _PROVIDER_KEYS, where)
 
     def _credential(self, name: str, key: str) -> str:

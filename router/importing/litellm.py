@@ -159,7 +159,7 @@ class Models:
         sets = {ours: params[key] for key, ours in _SET.items() if params.get(key) is not None}
         deployment = Deployment(params["model"], target, weight, order if isinstance(order, int) else 1, sets)
         self.groups.setdefault(name, []).append(deployment)
-        self.draft.carried(where, f"the alias {name}: {target}")
+        self.draft.carried(where, target)
         if limits["rpm"] is not None or limits["tpm"] is not None:
             self.draft.changed(f"{where} rpm, tpm", "they weigh the targets of one name; no limit is kept")
         if params.get("api_version"):
