@@ -241,7 +241,8 @@ _verb(
     "disable",
     """Serve a profile no longer, until it is enabled.
 
-    That holds for the server's next starts, too. As with stop, its port is kept for it, and requests under way have [server] stop-grace (5 s) to end.
+    That holds for the server's next starts, too. As with stop, its port is kept for it, and requests under way have
+    [server] stop-grace (5 s) to end.
     """,
     cuts=True,
     without_server=_kept(_disable),

@@ -65,7 +65,7 @@ class Front:
             self._services.refused_early += 1
             reply = replies.refusal(error, _api(request, endpoint))
             if request.can_read_body or isinstance(error, Unavailable):
-                reply.force_close()  # an unwanted body isn't read only to be thrown away; nor does who isn't served stay
+                reply.force_close()  # a body that isn't wanted isn't read, and who isn't served doesn't stay
             return reply
         except Exception:
             log.exception("a request failed inside the router")
