@@ -81,7 +81,7 @@ async def test_no_wait_is_longer_than_the_longest_delay(status: int, tmp_path: P
             took, calls = time.monotonic() - began, world.calls[0] - before
             what = f"{header}: {value[:40]}"
             assert reply.status == status, what
-            assert took < MAX_DELAY_S + 0.4, what
+            assert took < 0.9, what  # all the waits that are too long are of a second or more
             assert calls == (1 if expected == "given up" else 2), what
             assert took > 0.045 or expected != "waited", what
             if header == "retry-after" and expected == "given up":
@@ -258,12 +258,11 @@ async def test_no_call_starts_behind_the_deadline(count: int, steps: list[Step],
     async with targets(tmp_path / "home", settings, count=count) as world:
         for provider in world.providers:
             provider.answer = late
-        began = time.monotonic()
         reply, after = await world.asked()
     assert reply.status in (500, 502, 503)
     assert len(after.attempts) == len(arrived) > 1
-    assert arrived[-1] - began < 0.4 + 0.1
-    assert after.row["duration_ms"] < (0.4 + 0.15) * 1000 + 100
+    assert arrived[-1] - arrived[0] < 0.4 + 0.1
+    assert after.row["duration_ms"] < (0.4 + 0.15) * 1000 + 250
 
 
 # --- while nobody is being called -------------------------------------------------------------------------------------
