@@ -177,12 +177,10 @@ class Ledger:
     async def hand_over(self) -> None:
         """Let go of the database, so that another process can write it."""
         self._decided.clear()
-        self._halted = True
-        self._wake.set()
-        await self._writer
+        await self._halt()
         assert self._connection is not None
-        await self._connection.close()
-        self._connection = None
+        connection, self._connection = self._connection, None
+        await connection.close()
 
     def forward(self, send: Send) -> None:
         """From now on another process keeps what is put here, and what was put since ``hand_over``."""
@@ -191,10 +189,7 @@ class Ledger:
 
     async def take_back(self) -> None:
         """There is no other process after all: write again. Raises LedgerError where the database can't be used."""
-        if not self._halted:  # records were forwarded
-            self._halted = True
-            self._wake.set()
-            await self._writer
+        await self._halt()
         self._connection = await _connect(self.path)
         self._send = None
         self._begin()
@@ -211,6 +206,11 @@ class Ledger:
         return await self.run(
             lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ids])
         )
+
+    async def _halt(self) -> None:
+        self._halted = True
+        self._wake.set()
+        await asyncio.wait({self._writer})  # to its end, even if this is cancelled: it holds records
 
     def _begin(self) -> None:
         self._halted = False

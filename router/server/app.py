@@ -41,6 +41,7 @@ from router.server import client_keys
 from router.server.admin import AdminServer
 from router.server.admission import HostRule, KeyRing, hash_key
 from router.server.annotate import Annotator
+from router.server.channel import Hello, Memories, UnderWay
 from router.server.console import standard_error
 from router.server.demo import DemoProvider
 from router.server.draft_watch import keep_looking
@@ -54,7 +55,7 @@ from router.server.request_log import RequestLog
 from router.server.server_log import ServerLog
 from router.server.services import Services
 from router.server.supervisor import supervisor
-from router.server.takeover import Hello, Predecessor, Successor, UnderWay, hand_over
+from router.server.takeover import Predecessor, Successor, hand_over
 from router.server.tenants import Tenants
 from router.upstream.client import Upstream
 from router.wire.piece_memory import PieceMemory
@@ -281,9 +282,9 @@ class App:
         if before is None:
             await self.helpers.use(self.settings.helpers)
         await self.tenants.refresh()
-        if requests is not None:
+        if before is not None:
             for tenant in self.tenants:
-                if (memory := requests.memories.get(tenant.name)) is not None:
+                if (memory := before.memories.get(tenant.name)) is not None:
                     tenant.recall(memory)
         await self.listener.accept()
         self._admin = AdminServer(self, self.home.socket)
@@ -481,6 +482,10 @@ class App:
         hello = Hello(os.getpid(), __version__, len(MIGRATIONS), [tenant.name for tenant in self.tenants], places)
         return hello, [self._lock.fd, *(fd for listener in listeners for fd in listener.fds)]
 
+    def memories(self) -> Memories:
+        """What the profiles know of conversations."""
+        return Memories({tenant.name: tenant.memory() for tenant in self.tenants})
+
     async def pause(self) -> None:
         """Let go of the ledger. Requests are served as before; what they record waits."""
         await self._stop_watching()
@@ -494,7 +499,7 @@ class App:
         requests = dict(before.forwarded.requests) if before is not None and before.forwarded is not None else {}
         requests |= dict.fromkeys(self.ledger.unwritten, "")
         requests |= {exchange.id: exchange.profile.name for exchange in self.services.active}
-        return UnderWay(requests, {tenant.name: tenant.memory() for tenant in self.tenants})
+        return UnderWay(requests)
 
     async def resume(self) -> None:
         """The other process has ended: go on as if there had been none."""

@@ -1,12 +1,13 @@
 """A restart that nobody notices: a new process takes the sockets and the writing of the ledger from the old one.
 
-Both talk over a Unix socket in the home that exists for a moment. A message is 4 bytes of length, then JSON:
+Both talk over a Unix socket in the home that exists for a moment (``channel.py`` has the messages):
 
     new process (``Predecessor``)            old process (``hand_over``)
     has read and checked all files
                                              Hello, with the lock and the listening sockets
     Go
-                                             stops to write; UnderWay: its requests, what it knows of conversations
+                                             Memories: what it knows of conversations
+                                             writes no more; UnderWay: its requests
     writes the ledger; Opened
                                              Records, one batch at a time: from now on it records in this way
     Stored
@@ -22,13 +23,12 @@ old one, without ``Bye``, leaves its requests interrupted.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
-import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -40,6 +40,21 @@ from router.ledger.record_lines import decode, encode
 from router.ledger.writing import Record
 from router.profile.home import Home
 from router.server.admin import AdminClient
+from router.server.channel import (
+    Bye,
+    Channel,
+    Go,
+    Hello,
+    Memories,
+    Opened,
+    Ready,
+    Records,
+    Stop,
+    Stored,
+    UnderWay,
+    greet,
+    greeted,
+)
 from router.server.listeners import new_sockets
 from router.server.tenant import Memory
 
@@ -49,106 +64,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("router.server")
 
 GREETING_S: Final = 10.0  # for each side, until the other has said its first word
-SOCKETS_A_MESSAGE: Final = 64  # Linux takes up to 253
-_LENGTH: Final = struct.Struct(">I")
-
-
-class Hello(msgspec.Struct, tag=True):
-    """Who hands over. ``listeners`` are host, port and the number of sockets there, the main one first."""
-
-    pid: int
-    version: str
-    schema: int
-    profiles: list[str]  # that it serves
-    listeners: list[tuple[str, int, int]]
-
-
-class Go(msgspec.Struct, tag=True):
-    """The successor can use what it was told."""
-
-
-class UnderWay(msgspec.Struct, tag=True):
-    """The requests that have a row and are not settled, id to profile; what each profile remembers."""
-
-    requests: dict[str, str]
-    memories: dict[str, Memory]
-
-
-class Opened(msgspec.Struct, tag=True):
-    """The successor writes the ledger now."""
-
-
-class Records(msgspec.Struct, tag=True):
-    """For the ledger. The next ones come when these are stored."""
-
-    lines: list[msgspec.Raw]
-
-
-class Stored(msgspec.Struct, tag=True):
-    """The latest records are committed."""
-
-
-class Ready(msgspec.Struct, tag=True):
-    """The successor serves."""
-
-
-class Stop(msgspec.Struct, tag=True):
-    """End, as if by a signal."""
-
-
-class Bye(msgspec.Struct, tag=True):
-    """Nothing more comes."""
-
-
-Message = Hello | Go | UnderWay | Opened | Records | Stored | Ready | Stop | Bye
-_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-M = TypeVar("M")
-
-
-class Channel:
-    """Messages, both ways. Whatever is wrong with it is a ConnectionError."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def over(cls, connection: socket.socket) -> Channel:
-        """On a connected socket, which it closes in the end."""
-        connection.setblocking(False)
-        return cls(*await asyncio.open_unix_connection(sock=connection))
-
-    async def send(self, message: Message) -> None:
-        """Raises ConnectionError."""
-        self.post(message)
-        await self._writer.drain()
-
-    def post(self, message: Message) -> None:
-        """Send, without learning whether it worked."""
-        self._writer.write(_framed(message))
-
-    async def receive(self) -> Message:
-        """The next message. Raises ConnectionError at the end."""
-        try:
-            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            return _decoder.decode(await self._reader.readexactly(length))
-        except asyncio.IncompleteReadError as error:
-            raise ConnectionError("the other process has ended") from error
-        except msgspec.MsgspecError as error:
-            raise ConnectionError(f"the other process says what can't be understood: {error}") from error
-
-    async def expect(self, kind: type[M]) -> M:
-        """The next message, which must be of this kind. Raises ConnectionError."""
-        message = await self.receive()
-        if not isinstance(message, kind):
-            raise ConnectionError(f"the other process said {type(message).__name__} instead of {kind.__name__}")
-        return message
-
-    async def close(self) -> None:
-        """Say nothing more."""
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
 
 
 # --- the old process --------------------------------------------------------------------------------------------------
@@ -189,7 +104,7 @@ async def _greeted_back(app: App, path: Path) -> Channel:
     connection.settimeout(GREETING_S)
     try:
         connection.connect(str(path))
-        await asyncio.to_thread(_greet, connection, *app.hello())
+        await asyncio.to_thread(greet, connection, *app.hello())
     except OSError:
         connection.close()
         raise
@@ -212,6 +127,7 @@ async def hand_over(app: App, path: Path) -> None:
         return
     successor = Successor(channel)
     try:
+        await channel.send(app.memories())
         await app.pause()
         await channel.send(app.under_way())
         await channel.expect(Opened)
@@ -250,6 +166,7 @@ class Predecessor:
         self.profiles = hello.profiles
         self.main_port = hello.listeners[0][1]
         self.lock = lock  # held by both; the file names the old one until this one signs it
+        self.memories: Mapping[str, Memory] = {}
         self.forwarded: Forwarded | None = None
         self._channel = channel
         self._sockets: dict[tuple[str, int], list[socket.socket]] = {}
@@ -276,7 +193,7 @@ class Predecessor:
                 path.unlink()
         connection.settimeout(GREETING_S)
         try:
-            hello, (lock_fd, *fds) = await asyncio.to_thread(_greeted, connection)
+            hello, (lock_fd, *fds) = await asyncio.to_thread(greeted, connection)
         except (OSError, ValueError) as error:
             connection.close()
             raise RouterError(f"the running router doesn't hand over: {error}") from error
@@ -294,6 +211,7 @@ class Predecessor:
         """Have it stop to write. Raises RouterError."""
         try:
             await self._channel.send(Go())
+            self.memories = (await self._channel.expect(Memories)).profiles
             return await self._channel.expect(UnderWay)
         except ConnectionError as error:
             raise RouterError(f"the running router doesn't hand over: {error}") from error
@@ -352,51 +270,13 @@ class Predecessor:
             while not self._withdrawn:
                 match await self._channel.receive():
                     case Records(lines):
-                        await forwarded.store(record for line in lines if (record := decode(line)) is not None)
+                        records = [record for line in lines if (record := decode(line)) is not None]
+                        if len(records) < len(lines):
+                            log.error("%d records can't be understood", len(lines) - len(records))
+                        await forwarded.store(records)
                         self._channel.post(Stored())
                     case Bye():
                         self._withdrawn = True
         except ConnectionError as error:
             log.warning("the process %d, from which this one took over, has died: %s", self.pid, error)
         await forwarded.end()
-
-
-# --- the first words, with open files ---------------------------------------------------------------------------------
-
-
-def _framed(message: Message) -> bytes:
-    body = msgspec.json.encode(message)
-    return _LENGTH.pack(len(body)) + body
-
-
-def _greet(connection: socket.socket, hello: Hello, fds: list[int]) -> None:
-    connection.sendall(_framed(hello) + _LENGTH.pack(len(fds)))
-    for first in range(0, len(fds), SOCKETS_A_MESSAGE):
-        socket.send_fds(connection, [b"."], fds[first : first + SOCKETS_A_MESSAGE])
-
-
-def _greeted(connection: socket.socket) -> tuple[Hello, list[int]]:
-    """The greeting and the files, the lock first. Raises OSError, ValueError."""
-    hello = _decoder.decode(_exactly(connection, *_LENGTH.unpack(_exactly(connection, _LENGTH.size))))
-    (count,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
-    fds: list[int] = []
-    while len(fds) < count:
-        data, more, _, _ = socket.recv_fds(connection, 1, SOCKETS_A_MESSAGE)
-        if not data:
-            raise ConnectionError("the other process has ended")
-        fds += more
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    if not isinstance(hello, Hello):
-        raise ConnectionError("that was no greeting")
-    return hello, fds
-
-
-def _exactly(connection: socket.socket, length: int) -> bytes:
-    data = b""
-    while len(data) < length:
-        part = connection.recv(length - len(data))
-        if not part:
-            raise ConnectionError("the other process has ended")
-        data += part
-    return data

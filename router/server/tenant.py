@@ -235,8 +235,8 @@ class Tenant:
         _keep(self._conversations, conversation, target)
 
     def memory(self) -> Memory:
-        """What a successor should know."""
-        return Memory(self._conversations, self._responses)
+        """What a successor should know, as it is now."""
+        return Memory(dict(self._conversations), dict(self._responses))
 
     def recall(self, memory: Memory) -> None:
         """What the predecessor knew."""

@@ -21,10 +21,11 @@ from router.ledger.lock import holder
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.store import Ledger
 from router.profile.home import Home
-from router.server import takeover
+from router.server import channel, takeover
 from router.server.admin import AdminClient
 from router.server.app import App, ServeOptions
-from router.server.takeover import Channel, Predecessor, UnderWay
+from router.server.channel import UnderWay
+from router.server.takeover import Predecessor
 from tests.support.answers import answer, messages_events
 from tests.support.process import RouterProcess, free_port
 from tests.support.provider import SSE, End, FakeProvider, Pause, Received, Send, Status, Step
@@ -400,15 +401,12 @@ async def test_the_new_one_serves_when_the_old_one_is_killed(
 
 async def test_a_predecessor_that_says_nonsense_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     old = await world.serve()
-    say = Channel.post
+    framed = channel._framed
 
-    def nonsense(channel: Channel, message: takeover.Message) -> None:
-        if isinstance(message, UnderWay):
-            channel._writer.write(b"\0\0\0\2{}")
-        else:
-            say(channel, message)
+    def nonsense(message: channel.Message) -> bytes:
+        return b"\0\0\0\2{}" if isinstance(message, UnderWay) else framed(message)
 
-    monkeypatch.setattr(Channel, "post", nonsense)
+    monkeypatch.setattr(channel, "_framed", nonsense)
     with pytest.raises(RouterError, match="can't be understood"):
         await world.serve(take_over=True)
     async with asyncio.timeout(5):
