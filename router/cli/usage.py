@@ -14,6 +14,7 @@ from router.cli import output
 from router.cli.complete import profile_names
 from router.cli.output import UNKNOWN, Column, count, duration, money
 from router.cli.places import Places, examples, places_options
+from router.cli.usage_import import import_usage
 from router.ledger import periods
 from router.ledger.periods import BEGINNING, END, PERIODS
 from router.ledger.reports import DIMENSIONS, Dimension, Report, Row, Scope, Sums
@@ -21,13 +22,15 @@ from router.ledger.reports import DIMENSIONS, Dimension, Report, Row, Scope, Sum
 _NONE = "(none)"
 
 
-@click.command(
+@click.group(
     "usage",
+    invoke_without_command=True,
     epilog=examples(
         "router usage --profile work --by-rule",
         "router usage --period month --by day --by model",
         "router usage --since 7d --detail",
         "router usage --since 2026-11-01 --until 2026-11-15 --json",
+        "router usage import claude-code",
     ),
 )
 @click.option("--profile", "names", multiple=True, shell_complete=profile_names, help="Only this profile.")
@@ -59,6 +62,8 @@ def command(
     Tokens are input / output; input is what was read fresh, read from a cache and written to one. An unknown price
     shows as ?, and the last line says how many requests the total leaves out.
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     if period is not None and since is not None:
@@ -74,6 +79,9 @@ def command(
         output.show_csv(rows, list(_row_json(report, replace(report.total, keys=("",) * len(dimensions)), detail)))
     else:
         _show(report, scopes, detail, now_ms)
+
+
+command.add_command(import_usage)
 
 
 def _dimensions(by: tuple[Dimension, ...], by_rule: bool, *, one_profile: bool) -> tuple[Dimension, ...]:

@@ -201,6 +201,12 @@ class Reader:
         with self._open() as connection:
             return sorted({rule.label for rule in sums.seen_rules(connection, profile).values()})
 
+    def conversations(self, client: str, *, without: str) -> set[str]:
+        """The conversations that a client had through the router: those of all profiles but one."""
+        query = "SELECT DISTINCT conversation FROM requests WHERE client = ? AND profile <> ? AND conversation <> ''"
+        with self._open() as connection:
+            return {row[0] for row in connection.execute(query, (client, without))}
+
     def profiles(self) -> list[str]:
         """The profiles that have requests, by name, removed ones too."""
         with self._open() as connection:

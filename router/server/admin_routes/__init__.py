@@ -4,6 +4,6 @@ Answers are JSON. An error is ``{"error": text}``, the text for a person: a hand
 be done, and gives ``missing`` for a profile that isn't there; ``admin.py`` tells the rest.
 """
 
-from router.server.admin_routes import breakers, hand_over, helpers, keys, lifecycle, profiles
+from router.server.admin_routes import breakers, hand_over, helpers, keys, ledger, lifecycle, profiles
 
-TOPICS = (lifecycle, hand_over, profiles, keys, breakers, helpers)
+TOPICS = (lifecycle, hand_over, profiles, keys, breakers, helpers, ledger)
