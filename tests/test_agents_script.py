@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from trials.drafts import CANARY, Drafts, draft_problems
 from trials.refusals import BYPASS, refusals
 from trials.script import SEALS, THINKING, Script
 from trials.trial import ledger_problems
@@ -92,7 +93,7 @@ FORMATS: list[tuple[Api, str, Callable[[bool], Body]]] = [
 ]
 
 
-async def sent(script: Script, path: str, bodies: list[Body]) -> list[str]:
+async def sent(script: Script | Drafts, path: str, bodies: list[Body]) -> list[str]:
     provider = DemoProvider(answering=script.answer)
     await provider.start()
     replies = []
@@ -141,6 +142,85 @@ async def test_what_else_is_asked_gets_the_usual_answer() -> None:
     (reply,) = await sent(script, "/v1/chat/completions", [title])
     assert "A title for" in reply
     assert (script.calls, script.results) == (0, 0)
+
+
+@pytest.mark.parametrize(("api", "path", "body"), FORMATS, ids=[api for api, _, _ in FORMATS])
+async def test_every_other_draft_is_bad_each_in_another_way(api: Api, path: str, body: Callable[[bool], Body]) -> None:
+    script = Script(FILE, own=None)
+    asked = [body(False), body(False), body(False), body(True), body(False), body(False), body(False)]
+    replies = await sent(Drafts(script), path, asked)
+    assert [CANARY in reply for reply in replies] == [True, False] * 3 + [True]
+    refused, read, wrong, found, unknown, _, again = replies
+    assert all("I can't help" in reply for reply in (refused, again))
+    assert FILE in read
+    assert f'"{CANARY}' in wrong.replace("\\", "")
+    assert "the secret word is abc123" in found
+    assert f"open_{CANARY}" in unknown
+    assert (len(script.bodies), script.calls, script.results) == (7, 2, 1)
+
+
+async def test_a_bad_draft_without_tools_is_a_refusal() -> None:
+    title = {"model": "m", "messages": [{"role": "user", "content": "A title, please."}]}
+    replies = await sent(Drafts(Script(FILE, own=None)), "/v1/chat/completions", [title] * 3)
+    assert [CANARY in reply for reply in replies] == [True, False, True]
+    assert 'tool_calls":' not in replies[2]
+
+
+def drafted(**changes: Any) -> Body:
+    """A request that was drafted, as `router requests show --json` shows it, with the draft changed."""
+    counts = {"input": 10, "cache_read": None, "cache_write": None, "output": 2}
+    draft = {"role": "draft", "verdict": "accepted", "cost_nano_usd": 20, "saving_nano_usd": 40, **counts, **changes}
+    calls = [draft]
+    if draft["verdict"] != "accepted":
+        calls.append({"role": "verifier", "verdict": None, "cost_nano_usd": 60, "saving_nano_usd": None, **counts})
+    return {
+        "id": "019a5c7e3f21aaaa",
+        "cost_nano_usd": sum(call["cost_nano_usd"] for call in calls),
+        "calls": calls,
+        **counts,
+    }
+
+
+def summed(requests: list[Body]) -> Body:
+    """Their total, as `router usage --detail --json` shows it."""
+    drafts = [call for request in requests for call in request["calls"] if call["role"] == "draft"]
+    return {
+        "requests": len(requests),
+        "cost_nano_usd": sum(request["cost_nano_usd"] for request in requests),
+        "drafts": len(drafts),
+        "drafts_rejected": sum(draft["verdict"] == "rejected" for draft in drafts),
+    }
+
+
+REJECTED: Body = {"verdict": "rejected", "saving_nano_usd": -20}
+
+
+@pytest.mark.parametrize(
+    ("requests", "problem"),
+    [
+        pytest.param([drafted(), drafted(**REJECTED)], "", id="one accepted, one rejected"),
+        pytest.param([drafted()], "no draft was rejected", id="none rejected"),
+        pytest.param([drafted(**REJECTED)], "no draft was accepted", id="none accepted"),
+        pytest.param([drafted(verdict=None)], "its calls are [('draft', None), ", id="one that failed"),
+        pytest.param([drafted(role="primary", verdict=None)], "its calls are [('primary', None), ", id="none"),
+        pytest.param([drafted() | {"cost_nano_usd": 21}], "it doesn't cost what its calls do", id="another cost"),
+        pytest.param([drafted(output=3)], "its tokens aren't those", id="other tokens"),
+        pytest.param([drafted(saving_nano_usd=20)], "saved 20, not 40", id="another saving"),
+        pytest.param([drafted(**REJECTED, cost_nano_usd=0)], "a draft of 0 nano-dollars", id="a draft for nothing"),
+    ],
+)
+def test_the_calls_and_sums_of_drafted_requests_are_judged(requests: list[Body], problem: str) -> None:
+    found = draft_problems(requests, summed(requests))
+    assert any(problem in each for each in found) if problem else found == []
+    assert not any("the report" in each for each in found)
+
+
+def test_the_report_of_drafted_requests_is_held_against_them() -> None:
+    requests = [drafted(), drafted(**REJECTED)]
+    [problem] = draft_problems(requests, summed(requests) | {"drafts_rejected": 2})
+    assert problem.startswith(
+        "the report says {'requests': 2, 'cost_nano_usd': 100, 'drafts': 2, 'drafts_rejected': 2}"
+    )
 
 
 def changed(body: Body, *path: str | int, to: object = None) -> Body:
@@ -303,4 +383,4 @@ def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> 
     command = [sys.executable, str(ROOT / "scripts" / "agents"), "--no-install", "--cache", str(tmp_path)]
     done = subprocess.run([*command, "--only", "codex: "], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 6
+    assert done.stdout.count(f"skipped: not in {tmp_path / 'codex'}") == 8

@@ -15,9 +15,10 @@ from trials.script import Script, reader_among
 
 CANARY: Final = "quincunx"
 """A word of every bad draft, and of nothing else."""
-PRICES: Final = {"draft": (1, 5), "verifier": (3, 15)}
-"""USD per million tokens, input and output."""
-_TIMES_DEARER: Final = 3
+DRAFT_PRICE: Final = 1
+"""USD per million tokens of input; a token of output costs five times as much."""
+TIMES_DEARER: Final = 3
+"""What the verifier costs in drafts."""
 
 Fields = Mapping[str, Any]
 
@@ -53,12 +54,18 @@ def _unknown_tool(question: Question) -> Answer:
     return Answer("", "", ToolCall(f"open_{CANARY}", {}), "tool")
 
 
-def draft_problems(requests: Sequence[Fields]) -> list[str]:
+def draft_problems(requests: Sequence[Fields], total: Fields) -> list[str]:
     """What is wrong with a trial's requests, as `router requests show --json` shows them: their calls aren't those of a
-    cascade, the sums don't agree, or no draft was accepted, or none rejected."""
-    found = {f"{problem} ({request['id'][:14]})": None for request in requests for problem in _problems_of(request)}
-    verdicts = {call["verdict"] for request in requests for call in request["calls"]}
-    return [*found, *(f"no draft was {verdict}" for verdict in ("accepted", "rejected") if verdict not in verdicts)]
+    cascade, the sums don't agree, or no draft was accepted, or none rejected. ``total`` is that of `router usage`."""
+    found = dict.fromkeys(
+        f"{problem} ({request['id'][:14]})" for request in requests for problem in _problems_of(request)
+    )
+    verdicts = [call["verdict"] for request in requests for call in request["calls"] if call["role"] == "draft"]
+    problems = [*found, *(f"no draft was {verdict}" for verdict in ("accepted", "rejected") if verdict not in verdicts)]
+    told = {name: total[name] for name in ("requests", "cost_nano_usd", "drafts", "drafts_rejected")}
+    cost = sum(request["cost_nano_usd"] or 0 for request in requests)
+    counted = dict(zip(told, (len(requests), cost, len(verdicts), verdicts.count("rejected")), strict=True))
+    return problems if told == counted else [*problems, f"the report says {told} of {counted}"]
 
 
 def _problems_of(request: Fields) -> Iterator[str]:
@@ -72,6 +79,6 @@ def _problems_of(request: Fields) -> Iterator[str]:
     served, draft = calls[-1], calls[0]
     if any(request[kind] != served[kind] for kind in ("input", "cache_read", "cache_write", "output")):
         yield "its tokens aren't those of the call that answered"
-    saved = draft["cost_nano_usd"] * (_TIMES_DEARER - 1 if draft["verdict"] == "accepted" else -1)
+    saved = draft["cost_nano_usd"] * (TIMES_DEARER - 1 if draft["verdict"] == "accepted" else -1)
     if not draft["cost_nano_usd"] or draft["saving_nano_usd"] != saved:
         yield f"a draft of {draft['cost_nano_usd']} nano-dollars saved {draft['saving_nano_usd']}, not {saved}"

@@ -21,7 +21,7 @@ from router.server.demo import DemoProvider
 from router.server.demo.answer import Answer, Question
 from router.wire.request import Api
 from trials.agents import TrialAgent
-from trials.drafts import CANARY, PRICES, Drafts, draft_problems
+from trials.drafts import CANARY, DRAFT_PRICE, TIMES_DEARER, Drafts, draft_problems
 from trials.installing import Installed
 from trials.script import Script
 
@@ -44,11 +44,12 @@ TARGETS: Final[Mapping[Api, str]] = {
     "openai-responses": "openai/gpt-5",
     "gemini": "gemini/gemini-3-pro-preview",
 }
-DRAFTING_MODELS: Final[Mapping[Api, str]] = {
-    "anthropic-messages": "claude-haiku-4-5",
-    "openai-chat": "kimi-k2-turbo-preview",
-    "openai-responses": "gpt-5-mini",
-    "gemini": "gemini-2.5-flash",
+# Their cheaper siblings, which draft.
+DRAFTING: Final[Mapping[Api, str]] = {
+    "anthropic-messages": "anthropic/claude-haiku-4-5",
+    "openai-chat": "moonshot/kimi-k2-thinking-turbo",
+    "openai-responses": "openai/gpt-5-mini",
+    "gemini": "gemini/gemini-3-flash-preview",
 }
 
 
@@ -166,12 +167,7 @@ class Stage:
             tables.append('[routing]\nscript = "route.py"\n')
             (folder / "route.py").write_text(TAKING_TURNS.format(targets=list(targets.values())), "utf-8")
         if trial.draft is not None and drafting is not None:
-            draft, verifier = f"drafts/{DRAFTING_MODELS[trial.draft]}", targets[trial.providers[0]]
-            cascade = f'cascade = {{ draft = "{draft}", threshold = 0.7 }}'
-            tables[0] = f'[[rule]]\nmatch = {{ always = true }}\ntarget = "{verifier}"\n{cascade}\n'
-            tables.append(_provider_table("drafts", trial.draft, drafting))
-            for target, role in ((draft, "draft"), (verifier, "verifier")):
-                tables.append('[prices."{}"]\ninput = {}\noutput = {}\n'.format(target, *PRICES[role]))
+            tables = [*_cascade_tables(trial.draft, drafting, targets[trial.providers[0]]), *tables[1:]]
         (folder / "routing.toml").write_text("\n".join(tables), "utf-8")
 
     @asynccontextmanager
@@ -225,7 +221,9 @@ class Stage:
         outcome.tokens = (sum(map(tokens_in, rows)), sum(row["output"] or 0 for row in rows))
         outcome.problems += ledger_problems(rows, trial.agent.name)
         if trial.draft is not None:
-            outcome.problems += draft_problems([await self._asked("requests", "show", row["id"]) for row in rows])
+            report = await self._asked("usage", "--profile", trial.profile, "--detail")
+            requests = [await self._asked("requests", "show", row["id"]) for row in rows]
+            outcome.problems += draft_problems(requests, report["total"])
             if CANARY in output or any(CANARY.encode() in body for body in outcome.bodies):
                 outcome.problems.append("something of a bad draft reached it")
         return outcome
@@ -246,6 +244,24 @@ class Stage:
         if process.returncode:
             raise SystemExit(f"router {' '.join(command)}: status {process.returncode}")
         return json.loads(printed)
+
+
+def _cascade_tables(api: Api, base_url: str, verifier: str) -> list[str]:
+    """A rule that drafts, the provider of the drafts, and prices. One target's provider has one address, so where both
+    speak one format that of the drafts gets a name of its own."""
+    provider, _, model = DRAFTING[api].partition("/")
+    if verifier.startswith(f"{provider}/"):
+        provider = "drafts"
+    draft = f"{provider}/{model}"
+    cascade = f'cascade = {{ draft = "{draft}", threshold = 0.7 }}'
+    return [
+        f'[[rule]]\nmatch = {{ always = true }}\ntarget = "{verifier}"\n{cascade}\n',
+        _provider_table(provider, api, base_url),
+        *(
+            f'[prices."{target}"]\ninput = {price}\noutput = {5 * price}\n'
+            for target, price in ((draft, DRAFT_PRICE), (verifier, TIMES_DEARER * DRAFT_PRICE))
+        ),
+    ]
 
 
 def _provider_table(name: str, api: Api, base_url: str) -> str:
