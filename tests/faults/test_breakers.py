@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -218,9 +217,8 @@ async def test_nobody_waits_for_a_breaker_that_has_just_opened(tmp_path: Path) -
         _, after = await world.asked()
         assert len(after.attempts) == 2
         world.one.answer = lambda received: failing(503, headers=[("retry-after", "5")])
-        began = time.monotonic()
         reply, after = await world.asked()
-        assert time.monotonic() - began < 1
+        assert after.row["duration_ms"] < 1000
         assert (reply.status, len(after.attempts)) == (503, 1)
 
 

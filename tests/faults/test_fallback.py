@@ -125,9 +125,8 @@ async def test_a_silent_stream_is_left_early_while_somebody_else_can_be_asked(
 ) -> None:
     async with targets(tmp_path / "home", SILENT.format(retry=QUICK)) as world:
         world.one.answer = lambda received: steps
-        began = time.monotonic()
         reply, after = await world.asked(stream=True)
-        assert 0.14 < time.monotonic() - began < 0.5
+        assert 140 < after.row["duration_ms"] < 500
     assert reply.body == says(MESSAGES, "model-2", stream=True)
     assert story(after) == [("primary", "one", "timeout"), ("fallback", "two", None)]
     assert after.attempts[0]["maybe_billed"]
@@ -406,9 +405,8 @@ async def test_a_call_made_again_uses_no_key_that_is_left_alone(tmp_path: Path) 
 async def test_a_key_at_its_limit_hands_over_to_the_next_one(tmp_path: Path) -> None:
     async with targets(tmp_path / "home", count=1, keys=KEYS[:2], resentful=True) as world:
         world.one.answer = by_key(first=failing(429, headers=[("retry-after", "7")]))
-        began = time.monotonic()
         reply, after = await world.asked()
-        assert time.monotonic() - began < 1
+        assert after.row["duration_ms"] < 1000
     assert (reply.status, keys_used(after.attempts)) == (200, ["first", "second"])
 
 

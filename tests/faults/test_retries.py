@@ -76,12 +76,12 @@ async def test_no_wait_is_longer_than_the_longest_delay(status: int, tmp_path: P
         for header, told, expected in WAITS:
             value = told() if callable(told) else told
             world.one.answer = lambda received, value=value, header=header: failing(status, headers=[(header, value)])
-            before, began = world.calls[0], time.monotonic()
+            before = world.calls[0]
             reply, after = await world.asked()
-            took, calls = time.monotonic() - began, world.calls[0] - before
+            took, calls = after.row["duration_ms"] / 1000, world.calls[0] - before
             what = f"{header}: {value[:40]}"
             assert reply.status == status, what
-            assert took < 0.9, what  # all the waits that are too long are of a second or more
+            assert took < MAX_DELAY_S + 0.4, what
             assert calls == (1 if expected == "given up" else 2), what
             assert took > 0.045 or expected != "waited", what
             if header == "retry-after" and expected == "given up":
@@ -92,11 +92,10 @@ async def test_no_wait_is_longer_than_the_longest_delay(status: int, tmp_path: P
 @pytest.mark.parametrize("status", [429, 503, 529])
 async def test_with_another_candidate_nobody_waits(status: int, tmp_path: Path) -> None:
     async with targets(tmp_path / "home") as world:
-        for seconds in ("0.2", "1", "9", "3600"):
+        for seconds in ("0.3", "1", "9", "3600"):
             world.one.answer = lambda received, s=seconds: failing(status, headers=[("retry-after", s)])
-            began = time.monotonic()
             reply, after = await world.asked()
-            assert time.monotonic() - began < 0.15
+            assert after.row["duration_ms"] < 250
             assert (reply.status, reply.headers["x-router-provider"], len(after.attempts)) == (200, "two", 2)
 
 
