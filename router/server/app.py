@@ -167,10 +167,6 @@ class App:
         await self._open_books(requests)
         await self._open_doors(requests)
         self._watch()
-        gc.collect()
-        gc.freeze()  # what is alive now lives for ever; the collector needn't look at it again
-        self._exit.callback(gc.unfreeze)  # for a process that lives on, as that of the tests does
-        gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself: look less often
 
     def _claim_home(self, lock: HomeLock | None = None) -> None:
         """See that nobody else serves the home, unless that one gave us its lock."""
@@ -447,6 +443,7 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(LoopErrors())
         await self.start()
+        spare_the_collector()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -549,6 +546,13 @@ class LoopErrors:
         self._count += 1
         if self._count <= 10:
             log.error("%s", context.get("message"), exc_info=context.get("exception"))
+
+
+def spare_the_collector() -> None:
+    """Have the garbage collector look at less, now that everything is up that lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # requests make little that refers to itself
 
 
 def give_memory_back() -> None:

@@ -150,7 +150,7 @@ def test_the_running_server_is_asked_what_it_leaves_alone(
         {**row, "profile": "home", "provider": "anthropic", "model": None, "state": "open", "again_s": 1, "reason": ""},
     ]
     home.socket.touch()
-    monkeypatch.setattr(AdminClient, "call", lambda *_: {"breakers": rows})
+    monkeypatch.setattr(AdminClient, "call", lambda *_, **_named: {"breakers": rows})
     assert skipped(run) == {GROQ: ("breaker", "it is left alone for 12.0s: 3 of 4 calls failed")}
 
 
