@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+MANY = 12  # cases of a test; of more, the fast run takes every second, third, …
+
 # A busy machine is no failure.
-for name, examples in (("few", 20), ("many", 200)):
+for name, examples in (("few", 8), ("many", 200)):
     settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -24,12 +26,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all but every nth case of a test with ``sampled(n)`` as slow."""
+    """Mark all but every nth case of a test with ``sampled(n)`` as slow; of any other with many cases all but some."""
+    cases = Counter(_test(item) for item in items)
     seen = Counter[str]()
     for item in items:
-        if (marker := item.get_closest_marker("sampled")) is None:
-            continue
-        test = item.nodeid.partition("[")[0]
-        if seen[test] % marker.args[0]:
+        test = _test(item)
+        marker = item.get_closest_marker("sampled")
+        step = marker.args[0] if marker is not None else -(-cases[test] // MANY)
+        if seen[test] % step:
             item.add_marker(pytest.mark.slow)
         seen[test] += 1
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]

@@ -46,6 +46,7 @@ def documented_day() -> list[Conversation]:
 @pytest.mark.sampled(len(WAYS))
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.slow
 def test_the_pages_show_what_the_script_prints(way: Way, documented_day: list[Conversation]) -> None:
     tally = {way.name: Day(way).run(documented_day)}
     for page, table in ((PAGE, tables.results(tally)), (README, tables.summary(tally))):
@@ -127,6 +128,7 @@ def test_the_script_prints_both_tables_and_the_same_as_json() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.slow
 def test_the_same_day_has_the_same_figures(way: Way) -> None:
     day = conversations(7, 4)
     one, other = Day(way).run(day), Day(way).run(conversations(7, 4))
@@ -153,6 +155,7 @@ def test_a_conversation_grows_until_it_is_compacted() -> None:
                 assert (after.compactions, after.tokens < before.tokens) == (before.compactions + 1, True)
 
 
+@pytest.mark.slow
 def test_people_work_by_day_and_each_seed_is_another_day() -> None:
     day = conversations(3, 150)
     hours = Counter(int(conversation.begins_s / HOUR_S) for conversation in day)

@@ -20,6 +20,7 @@ AWKWARD = ["plain", "", "two words", "it's", '"quoted"', "$HOME `id` \\n", '{"a"
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize("value", AWKWARD)
+@pytest.mark.slow
 def test_a_shell_reads_what_was_meant(shell: Shell, value: str) -> None:
     program = shutil.which(shell)
     if program is None:

@@ -118,6 +118,7 @@ def in_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.typed}: {case.says[0]}")
+@pytest.mark.sampled(8)
 def test_one_line_says_what_to_do(case: Case, run: Run, home: Home, in_home: None) -> None:
     case.before(home)
     kept = {path: path.read_bytes() for path in home.path.rglob("*.toml")}

@@ -28,6 +28,8 @@ from router.profile.home import Home
 from router.server.supervisor import LAUNCHD_LABEL, supervisor
 from tests.support.process import free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def places(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:

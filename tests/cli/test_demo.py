@@ -217,6 +217,7 @@ def test_the_walks_own_arithmetic_agrees_with_the_routers(profile: Profile) -> N
 # --- the demonstration itself -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_router_demo_walks_through_everything_and_finds_nothing_wrong() -> None:
     done = CliRunner().invoke(cli, ["demo"], catch_exceptions=False)
     assert done.exit_code == 0, done.output

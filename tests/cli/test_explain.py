@@ -140,6 +140,7 @@ def test_what_a_stopped_server_left_alone_is_skipped(run: Any, home: Home) -> No
     assert found["deepseek/deepseek-chat"][1].endswith(": not-found")
 
 
+@pytest.mark.slow
 def test_the_running_server_is_asked_what_it_leaves_alone(
     run: Any, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_log_is_printed(run: Any, file: Path, home: Home) -> None:
     assert run("helper", "logs", "first", "--lines", "2").stdout == "line 7\nline 8\n"
 
 
+@pytest.mark.slow
 def test_a_log_that_is_emptied_under_way_is_followed(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     log.write_text("a long first line\n")
@@ -141,6 +142,7 @@ def test_a_log_that_is_emptied_under_way_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 async def test_a_running_server_follows(tmp_path: Path) -> None:
     port = free_port()
     settings = (

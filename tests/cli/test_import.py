@@ -21,6 +21,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize(("source", "file"), SOURCES, ids=[source for source, _ in SOURCES])
+@pytest.mark.slow
 def test_an_import_makes_a_profile_whose_tests_hold(run: Any, home: Home, source: str, file: str) -> None:
     result = run("import", source, file)
     assert result.exit_code == 0, result.output

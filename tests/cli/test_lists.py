@@ -85,6 +85,7 @@ def test_models_have_windows_and_prices_per_million_tokens(run: Any) -> None:
     assert line.split()[3:] == ["3", "15", "0.3", "3.75"]
 
 
+@pytest.mark.slow
 def test_free_models_are_known_to_be_free_and_not_just_unpriced(run: Any) -> None:
     free = found(run, "models", "--free")["models"]
     assert free

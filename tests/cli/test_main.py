@@ -128,6 +128,7 @@ def test_an_unknown_command_suggests_the_nearest(run: Any) -> None:
     assert 'did you mean "usage"?' in result.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -c 'from router.cli.main import main; main()' models --json | head -1",

@@ -21,6 +21,8 @@ from router.profile.profile import Profile
 from router.providers.credentials import Credentials
 from router.routing.rules import RouteDecision, Target, decide
 
+pytestmark = pytest.mark.sampled(3)
+
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/routing.toml"))
 KEYS = dict.fromkeys(
@@ -250,6 +252,7 @@ UNANSWERED = {
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.slow
 def test_somebody_can_answer_each_of_them(places: Places, preset: str) -> None:
     """Where the rule's first target can't, as with a search at another provider, the next one does."""
     preset_run = Preset(places, preset)

@@ -22,6 +22,8 @@ from router.profile.home import Home
 from router.server.request_log import rotate
 from tests.cli.conftest import add_profile
 
+pytestmark = pytest.mark.slow
+
 DEMO = '[default]\nto = "demo"\n'
 RULES = """\
 [profile]

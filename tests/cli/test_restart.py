@@ -16,6 +16,8 @@ from router.cli.places import Places
 from router.profile.home import Home
 from router.server.supervisor import LAUNCHD_LABEL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def places(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:

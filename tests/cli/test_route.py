@@ -130,6 +130,7 @@ def test_a_rule_that_is_never_chosen_is_warned_of(run: Any, file: Path) -> None:
         (("list", "wrk"), 'did you mean "work"?'),
     ],
 )
+@pytest.mark.slow
 def test_what_would_be_wrong_is_not_written(run: Any, file: Path, arguments: tuple[str, ...], said: str) -> None:
     result = run("route", *arguments)
     assert result.exit_code == 2
@@ -177,6 +178,7 @@ def test_a_folder_of_profiles_elsewhere(run: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 async def test_a_running_server_takes_every_change_up_at_once(tmp_path: Path) -> None:
     rules = '# kept\n[default]\nto = "demo"\nmodel = "demo-small"\n'
     body = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hello"}]}

@@ -242,6 +242,7 @@ def test_what_is_unknown_as_a_whole_is_no_zero(run: Any, book: Any) -> None:
         pytest.param(("--by", "model"), [], id="by model no rule is shown"),
     ],
 )
+@pytest.mark.slow
 def test_rules_whose_drafts_lose_money_are_named(
     run: Any, drafted: None, options: tuple[str, ...], named: list[str]
 ) -> None:

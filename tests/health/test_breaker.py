@@ -557,6 +557,7 @@ def test_a_long_cooldown_is_back_as_long_as_it_was() -> None:
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_there_are_never_more_breakers_than_the_limit_and_open_ones_are_kept() -> None:
     breakers = opened()
     most = 0

@@ -519,6 +519,7 @@ OUTAGES = [
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("settings", [USUAL, replace(USUAL, attempts=20, total=100)], ids=["usual", "stubborn"])
 @pytest.mark.parametrize(("fail", "candidates", "keys"), OUTAGES)
+@pytest.mark.slow
 def test_an_outage_of_everything_is_not_multiplied(
     fail: tuple[tuple[str, float, float | None], ...], candidates: int, keys: int, settings: RetrySettings
 ) -> None:

@@ -139,6 +139,7 @@ GROWING = "a: &c [1]\nb0: &b0 [*c, *c]\n" + "".join(
         pytest.param("a: 2026-99-99", "line|month|no YAML", id="no date"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_another_file_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read(text, CATALOG)

@@ -198,6 +198,7 @@ PERIODS = {
 
 @pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_every_number_is_what_plain_sql_says(path: Path, ledger: sqlite3.Connection, seed: int, period: str) -> None:
     write_records(ledger, Book(seed).some(250))
     scope = Scope("work", *PERIODS[period])

@@ -146,6 +146,7 @@ PERIODS = {
 }
 
 
+@pytest.mark.slow
 def test_sums_are_exact_by_any_dimension_in_any_period_and_zone(path: Path, write: Write) -> None:
     records = some_requests(random.Random(7), 1_000)
     write(records)

@@ -61,6 +61,7 @@ async def test_a_record_is_committed_when_its_future_is_done(path: Path) -> None
             assert read_rows(path)[-1]["state"] == "settled"
 
 
+@pytest.mark.slow
 async def test_closing_writes_what_waits_and_folds_the_log_in(path: Path) -> None:
     async with opened(path) as ledger:
         futures = put_all(ledger, *range(1, 2000))
@@ -177,6 +178,7 @@ async def test_a_record_both_committed_and_spilled_counts_once(path: Path) -> No
         assert everything(path)["rollup"] == once["rollup"]
 
 
+@pytest.mark.slow
 async def test_a_foreign_lock_delays_rows_and_never_the_loop(path: Path) -> None:
     async with opened(path) as ledger:
         with locked(path):

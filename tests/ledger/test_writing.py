@@ -58,6 +58,7 @@ def test_writing_everything_again_changes_nothing(path: Path, tmp_path: Path) ->
         assert written(tmp_path / f"{repeat}.db", [records] * repeat) == once
 
 
+@pytest.mark.slow
 def test_how_records_are_batched_makes_no_difference(path: Path, tmp_path: Path) -> None:
     records: list[Record] = [record for number in range(1, 30) for record in made(number)]
     once = written(path, [records])

@@ -379,6 +379,7 @@ async def test_a_command_without_a_key_is_named_but_not_what_it_prints(tmp_path:
     assert runs(tmp_path) == 2
 
 
+@pytest.mark.slow
 async def test_a_command_that_takes_too_long_is_ended_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_parts_are_the_text_and_none_is_too_long(seed: str, times: int) -> None:
         pytest.param("QUJDREVGR0g=" * 20_000, id="base64"),
     ],
 )
+@pytest.mark.slow
 def test_counting_in_parts_is_off_by_two_in_ten_thousand_at_most(text: str) -> None:
     exact = len(load_encoding().encode_ordinary(text))
     assert abs(count(text) - exact) <= max(1, exact * 0.0002)

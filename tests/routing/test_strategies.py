@@ -98,6 +98,7 @@ DRAWS = st.builds(
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(max_examples=40)
 @given(given_options=ANY_OPTIONS, draw=DRAWS)
+@pytest.mark.slow
 def test_an_order_loses_nothing_explains_each_and_is_always_the_same(
     strategy: str, given_options: list[Option[int]], draw: Draw
 ) -> None:
@@ -333,6 +334,7 @@ def explored(given: list[Option[str]], settings: AdaptiveSettings = AdaptiveSett
         pytest.param({"a": Record(success=0.1)}, {"a": 1.0}, id="a single one is always first"),
     ],
 )
+@pytest.mark.slow
 def test_adaptive_tries_and_explores(records: dict[str, Record | None], expected: dict[str, float]) -> None:
     assert explored(options(**records)) == pytest.approx(expected, abs=0.001)
 

@@ -25,6 +25,8 @@ from tests.support.provider import FakeProvider
 from tests.support.raw import ask, request
 from tests.support.serving import Running, serving
 
+pytestmark = pytest.mark.sampled(3)
+
 BODY = MESSAGES.request(stream=False)[1]
 KEYED = PROFILE + '\n[auth]\nkeys = "required"\n'
 
@@ -185,6 +187,7 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
         client.call("GET", "/status")
 
 
+@pytest.mark.slow
 def test_somebody_who_does_not_answer_is_told_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CLIENT_TIMEOUT_S", 0.1)
     path = tmp_path / "router.sock"

@@ -22,6 +22,8 @@ from tests.support.raw import RawClient, RawReply, ask, request
 from tests.support.saying import calling, saying, text
 from tests.support.serving import ALL_FORMATS, Running, serving
 
+pytestmark = pytest.mark.sampled(4)
+
 PROFILE = """
 [retry]
 backoff = "1ms"
@@ -126,6 +128,7 @@ def of_calls(after: Aftermath, *names: str) -> list[tuple[Any, ...]]:
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.sampled(8)
 async def test_a_good_draft_is_the_answer(form: Format, stream: bool, speaks: tuple[str, ...], tmp_path: Path) -> None:
     async with world(tmp_path / "home", saying(GOOD), formats=speaks) as found:
         reply, after = await asked(found, form, stream=stream)
@@ -146,6 +149,7 @@ async def test_a_good_draft_is_the_answer(form: Format, stream: bool, speaks: tu
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.sampled(8)
 async def test_nothing_is_seen_of_a_bad_draft(
     form: Format, stream: bool, speaks: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -253,6 +257,7 @@ async def signs_of(world: World, form: Format, finish: asyncio.Event) -> tuple[b
 
 @pytest.mark.parametrize("verdict", ["accepted", "rejected"])
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.sampled(8)
 async def test_a_client_that_waits_is_told_so(
     form: Format, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +295,7 @@ async def test_a_client_that_waits_is_told_so(
 @pytest.mark.parametrize(
     "form", [form for form in FORMATS if CODECS[_api(form)].keep_alive], ids=lambda form: form.name
 )
+@pytest.mark.slow
 async def test_a_failure_after_signs_of_life_is_told_in_the_stream(
     form: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

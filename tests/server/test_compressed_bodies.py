@@ -37,7 +37,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-pytestmark = pytest.mark.sampled(7)
+pytestmark = pytest.mark.slow
 
 CAP = 64 * 2**20
 BODY = MESSAGES.request(stream=False)[1]

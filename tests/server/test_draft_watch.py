@@ -65,6 +65,7 @@ async def test_another_draft_starts_anew(tmp_path: Path) -> None:
         assert await looked(found) == []
 
 
+@pytest.mark.slow
 async def test_without_the_setting_it_is_only_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with world(tmp_path / "home", saying(BAD)) as found:

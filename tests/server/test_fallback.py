@@ -108,6 +108,7 @@ FAULTS: list[Any] = [
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(("steps", "classes"), FAULTS)
+@pytest.mark.sampled(8)
 async def test_the_next_candidate_answers(steps: list[Step], classes: list[str], stream: bool, world: World) -> None:
     world.one.answer = lambda received: steps
     reply, after = await asked(world, stream=stream)

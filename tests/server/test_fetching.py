@@ -14,7 +14,7 @@ from tests.support.provider import FakeProvider, Raw, whole
 from tests.support.raw import ask, request
 from tests.support.serving import Running, serving
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.slow
 
 PATH = "/work/v1/responses/resp_1"
 

@@ -24,7 +24,7 @@ from tests.support.process import free_port
 from tests.support.serving import Running, serving
 
 PROGRAM = Path(__file__).parents[1] / "support" / "helper_program.py"
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 
 
 def helper(name: str, *arguments: str, port: int | None = None, **fields: Any) -> Helper:

@@ -146,6 +146,7 @@ async def test_automatic_ports_come_from_the_range(tmp_path: Path) -> None:
         pytest.param("error", ["upstream-error"], id="error: what failed at the provider"),
     ],
 )
+@pytest.mark.slow
 async def test_a_profiles_log_has_what_its_level_asks_for(level: str, expected: list[str], tmp_path: Path) -> None:
     home = tmp_path / "home"
     rules = f'[profile]\nlog-level = "{level}"\n[default]\nto = "demo"\n'

@@ -42,6 +42,7 @@ async def test_a_running_server_writes_them_once(tmp_path: Path) -> None:
         assert (sums.requests, sums.cost_nano_usd, sums.tokens_in, sums.output) == (3, 21, 9, 30)
 
 
+@pytest.mark.slow
 async def test_the_command_asks_the_running_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log(tmp_path / "claude", *(line(f"msg_{number}") for number in range(MOST_AT_ONCE + 20)))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))

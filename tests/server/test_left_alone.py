@@ -31,7 +31,7 @@ from tests.support.provider import FakeProvider, Received, Step, whole
 from tests.support.raw import RawReply, ask, request
 from tests.support.serving import Running, read_rows, serving, write_profile, write_providers
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.slow
 
 PROFILE = """
 [retry]
@@ -78,6 +78,7 @@ async def until_kept(home: Path, table: str, count: int) -> list[dict[str, Any]]
     return rows
 
 
+@pytest.mark.slow
 async def test_an_open_breaker_is_still_open_after_a_crash(
     tmp_path: Path, one: FakeProvider, two: FakeProvider
 ) -> None:

@@ -40,6 +40,7 @@ def answer(request: Received) -> Any:
     ],
 )
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.slow
 async def test_embeddings_go_to_their_provider_and_are_recorded(
     tmp_path: Path, rules: str, model: str, path: str, sent_model: str, label: str, content_type: str
 ) -> None:

@@ -23,6 +23,8 @@ from tests.support.provider import SSE, Answer, End, FakeProvider, Pause, Send, 
 from tests.support.raw import ask, request
 from tests.support.serving import Running, read_rows, serving, write_profile
 
+pytestmark = pytest.mark.slow
+
 BODY = MESSAGES.request(stream=False)[1]
 STREAMED = MESSAGES.request(stream=True)[1]
 OWN_PORT = f'[profile]\nport = "auto"\n{PROFILE}'
@@ -104,6 +106,7 @@ AFTER: dict[str, dict[str, str | None]] = {  # None: refused
 
 @pytest.mark.parametrize("profile", ["work", "plain"])
 @pytest.mark.parametrize(("verb", "before"), [(verb, before) for verb in AFTER for before in STATES])
+@pytest.mark.sampled(8)
 async def test_what_a_command_makes_of_each_state(world: World, verb: str, before: str, profile: str) -> None:
     for step in STATES[before]:
         await world.act(step, profile)
@@ -151,6 +154,7 @@ async def test_a_profile_made_this_moment_is_found(world: World) -> None:
 
 @pytest.mark.parametrize("client", FORMATS, ids=lambda client: client.name)
 @pytest.mark.parametrize(("verb", "reason"), [("stop", STOPPED), ("disable", DISABLED)])
+@pytest.mark.sampled(8)
 async def test_a_halted_profile_says_why_in_the_clients_format_and_closes_the_connection(
     world: World, verb: str, reason: str, client: Format
 ) -> None:

@@ -82,6 +82,7 @@ async def test_counting_tokens_takes_no_turn(tmp_path: Path) -> None:
         assert seen == [SMALL, LARGE, SMALL]
 
 
+@pytest.mark.slow
 async def test_each_set_of_matching_rules_takes_turns_among_itself(tmp_path: Path) -> None:
     """Requests of two kinds, one after the other: each kind goes round its own rules."""
     rules = [

@@ -32,6 +32,8 @@ from tests.support.provider import SSE, End, FakeProvider, Pause, Received, Send
 from tests.support.raw_client import RawClient
 from tests.support.serving import ENVIRON, read_rows, write_profile, write_providers
 
+pytestmark = pytest.mark.slow
+
 PATH = "/work/v1/messages"
 EVENTS = messages_events("m")
 SLOW = b'{"model":"slow","max_tokens":1,"stream":true,"messages":[{"role":"user","content":"hi"}]}'

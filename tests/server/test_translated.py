@@ -67,6 +67,7 @@ PAIRS = [
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(("client", "provider"), PAIRS)
+@pytest.mark.sampled(8)
 async def test_any_format_reaches_any_other(client: Format, provider: Format, streamed: bool, tmp_path: Path) -> None:
     async with FakeProvider(answer) as fake, serve(tmp_path / "home", fake, provider.name) as router:
         path, body = client.request(stream=streamed)

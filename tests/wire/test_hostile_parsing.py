@@ -45,6 +45,7 @@ def surviving(what: object, check: Callable[[], Any]) -> Any:
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("count", FEW)
+@pytest.mark.sampled(8)
 def test_mutated_requests_are_understood_or_refused(api: Api, count: int) -> None:
     understood = 0
     for number in range(count):
@@ -114,6 +115,7 @@ def test_any_json_may_stand_in_any_place_many_times(api: Api, data: st.DataObjec
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("count", FEW)
+@pytest.mark.slow
 def test_mutated_replies_are_told_or_their_failure_is(api: Api, count: int) -> None:
     for number in range(count):
         reply, chance = hostile_reply(api, number)

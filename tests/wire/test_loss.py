@@ -42,6 +42,7 @@ def test_whatever_a_client_calls_a_field_its_name_can_stand_in_a_header(name: st
     ]
 
 
+@pytest.mark.slow
 def test_many_take_no_time() -> None:
     losses = Losses()
     started = time.process_time()

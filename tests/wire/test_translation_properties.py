@@ -188,12 +188,14 @@ def bodies(conversation: Conversation) -> Iterator[tuple[Target, dict[str, Any]]
 
 
 @given(conversation=conversations())
+@pytest.mark.slow
 def test_whatever_is_asked_each_target_takes_what_it_gets(conversation: Conversation) -> None:
     for target, body in bodies(conversation):
         target.check(body)
 
 
 @given(conversation=conversations(), later=_turns(100), reply=st.lists(texts | calls, max_size=2))
+@pytest.mark.slow
 def test_a_longer_conversation_begins_with_the_same_messages(
     conversation: Conversation, later: tuple[Turn, ...], reply: list[Any]
 ) -> None:

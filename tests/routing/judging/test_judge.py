@@ -117,6 +117,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.slow
 def test_no_text_is_dear(piece: str) -> None:
     text = piece * (200_000 // len(piece))
     start = time.process_time()
@@ -130,6 +131,7 @@ LISTS = {name: value for name, value in vars(word_lists).items() if isinstance(v
 
 
 @pytest.mark.parametrize("pattern", LISTS.values(), ids=LISTS.keys())
+@pytest.mark.slow
 def test_no_list_of_words_is_dear(pattern: re.Pattern[str]) -> None:
     """Each word of a list again and again, so that all its gaps are tried."""
     for word in sorted(set(re.findall(r"[a-zäöüß]{2,}", pattern.pattern)))[:80]:

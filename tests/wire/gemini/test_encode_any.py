@@ -25,6 +25,7 @@ types = pytest.importorskip("google.genai.types")
 
 
 @given(replies())
+@pytest.mark.slow
 def test_googles_own_types_accept_every_response(events: list[StreamEvent]) -> None:
     whole = json.loads(GEMINI.encoder(asked()).whole(events))
     for response in (*responses(written(events)), whole):
