@@ -33,6 +33,17 @@ _COLUMNS = (
     Column("TOOK", optional=True, at_least=6),
 )
 
+_CLIENT_COLUMNS = (
+    Column("TIME", text=True, at_least=8),
+    Column("ID", text=True, at_least=_SHORT_ID),
+    Column("RULE", text=True, optional=True, at_least=16),
+    Column("CLIENT", text=True, at_least=11),
+    Column("CONVERSATION", text=True, at_least=12),
+    Column("FOR", text=True, at_least=8),
+    Column("OUTCOME", text=True, optional=True, at_least=8),
+)
+_PURPOSES = ("background", "subagent", "plan-mode", "compaction")  # facts, as rules call them
+
 
 class _Requests(click.Group):
     """``requests NAME`` lists a profile's, ``requests show ID`` one: what is no command is a profile's name."""
@@ -57,6 +68,7 @@ class _Requests(click.Group):
         "router requests",
         "router requests work -f",
         "router requests work --failed --limit 50",
+        "router requests work --clients",
         'router requests --rule "tool-use → anthropic"',
         "router requests show 019a5c7e",
     ),
@@ -74,10 +86,18 @@ def command() -> None:
 @click.option("--rule", shell_complete=rule_labels, help="Only those this rule took, by its label.")
 @click.option("--failed", is_flag=True, help="Only those that failed.")
 @click.option("--limit", "-n", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option("--clients", is_flag=True, help="Who asked and what for, instead of what it cost.")
 @json_option
 @places_options
 def list_requests(
-    places: Places, name: str | None, follow: bool, rule: str | None, failed: bool, limit: int, as_json: bool
+    places: Places,
+    name: str | None,
+    follow: bool,
+    rule: str | None,
+    failed: bool,
+    limit: int,
+    clients: bool,
+    as_json: bool,
 ) -> None:
     """Show the latest requests of a profile, or of all."""
     reader = places.reader
@@ -86,14 +106,15 @@ def list_requests(
     if as_json and not follow:
         output.show_json({"requests": [_json(request) for request in latest]})
         return
-    table = Table(_COLUMNS, [_cells(request, zone) for request in latest])
+    columns, cells = (_CLIENT_COLUMNS, _client_cells) if clients else (_COLUMNS, _cells)
+    table = Table(columns, [cells(request, zone) for request in latest])
     if not as_json:
         click.secho(table.header(), bold=True)
     for request in latest if not follow else _with_new(reader, latest, name, rule, failed):
         if as_json:
             click.echo(json.dumps(_json(request), ensure_ascii=False))
         else:
-            click.secho(table.line(_cells(request, zone)), fg="red" if request.failed else None)
+            click.secho(table.line(cells(request, zone)), fg="red" if request.failed else None)
     if not latest and not follow and not as_json:
         output.note("no requests yet" if not (rule or failed) else "no such requests")
 
@@ -139,12 +160,30 @@ def _next_after(after: str, batch: list[PastRequest]) -> str:
     return after
 
 
-def _cells(request: PastRequest, zone: tzinfo | None) -> list[str]:
+def _moment(request: PastRequest, zone: tzinfo | None) -> str:
+    """The time of today, the day of any other."""
     at = datetime.fromtimestamp(request.time_ms / 1000, zone)
     today = datetime.now(at.tzinfo).date() == at.date() if zone else datetime.now().astimezone().date() == at.date()
+    return f"{at:%H:%M:%S}" if today else f"{at:%d %b %H:%M}"
+
+
+def _client_cells(request: PastRequest, zone: tzinfo | None) -> list[str]:
+    facts = json.loads(request.facts) if request.facts else {}
+    return [
+        _moment(request, zone),
+        request.id[:_SHORT_ID],
+        request.rule,
+        request.client,
+        request.conversation or "-",
+        ", ".join(name for name in _PURPOSES if facts.get(name)) or ("-" if request.facts else UNKNOWN),
+        request.outcome or "running",
+    ]
+
+
+def _cells(request: PastRequest, zone: tzinfo | None) -> list[str]:
     tokens_in = request.tokens_in
     return [
-        f"{at:%H:%M:%S}" if today else f"{at:%d %b %H:%M}",
+        _moment(request, zone),
         request.id[:_SHORT_ID],
         request.profile,
         request.rule,

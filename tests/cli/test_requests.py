@@ -28,6 +28,20 @@ def test_the_latest_requests_are_listed_oldest_first(run: Any, book: Any) -> Non
     assert lines[2].split()[-6:] == ["upstream-error", "?", "/", "?", "?", "1.2s"]
 
 
+def test_who_asked_and_what_for(run: Any, book: Any) -> None:
+    flags = {"background": True, "subagent": False, "plan-mode": True}
+    book.add(time_ms=NOW - 3000, conversation="c1", facts=json.dumps(flags))
+    book.add(time_ms=NOW - 2000, conversation="c1/agent-2", client="codex", facts="{}")
+    book.add(time_ms=NOW - 1000)
+    lines = [line.split() for line in run("requests", "work", "--clients").stdout.splitlines()]
+    assert lines[0] == "TIME ID RULE CLIENT CONVERSATION FOR OUTCOME".split()
+    assert [line[-5:] for line in lines[1:]] == [
+        ["claude-code", "c1", "background,", "plan-mode", "ok"],
+        ["anthropic", "codex", "c1/agent-2", "-", "ok"],
+        ["anthropic", "claude-code", "-", "?", "ok"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "rules"),
     [
