@@ -94,9 +94,12 @@ async def test_with_another_candidate_nobody_waits(status: int, tmp_path: Path) 
     async with targets(tmp_path / "home") as world:
         for seconds in ("0.3", "1", "9", "3600"):
             world.one.answer = lambda received, s=seconds: failing(status, headers=[("retry-after", s)])
-            reply, after = await world.asked()
-            assert after.row["duration_ms"] < 250
-            assert (reply.status, reply.headers["x-router-provider"], len(after.attempts)) == (200, "two", 2)
+            took_ms = []
+            for _ in range(3):  # a busy machine may be slow once
+                reply, after = await world.asked()
+                took_ms.append(after.row["duration_ms"])
+                assert (reply.status, reply.headers["x-router-provider"], len(after.attempts)) == (200, "two", 2)
+            assert min(took_ms) < 250
 
 
 # --- calls that may have been charged ---------------------------------------------------------------------------------
