@@ -71,7 +71,6 @@ def command(places: Places, name: str, agent_name: str | None, words: tuple[str,
         output.note(
             f"{agent.name} also needs {shlex.join(told.arguments)}; give it to {argv[0]} yourself if it starts it"
         )
-        argv = [argv[0], *argv[1:]]
     else:
         argv = [argv[0], *told.arguments, *_own_words(argv[1:], told, Path(to.folder))]
     _become(program, argv, environment(told, to.base_url, os.environ))
