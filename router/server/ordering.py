@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from router.money.cost import cost_nano_usd
 from router.profile.profile import Sticky
 from router.routing.facts import Facts
 from router.routing.families import family_of
 from router.routing.rules import Candidate, Choice, RouteDecision, Target
 from router.routing.strategies import Draw, Estimate, Option, order
-from router.server.pricing import rates_for
+from router.server.pricing import cost_at
 from router.wire.usage import Usage
 
 if TYPE_CHECKING:
@@ -90,11 +88,8 @@ class Ordering:
         tokens, cached = self._tokens(target), self._cached(target)
         length = tenant.health.performance.output(model)
         output = int(length.mean) if length is not None else min(USUAL_OUTPUT, self._facts.max_tokens or USUAL_OUTPUT)
-        if provider.billing != "metered":
-            return Estimate(0, tokens, cached, output)
         usage = Usage(input=tokens - cached, cache_read=cached, output=output)
-        cost = cost_nano_usd(usage, rates_for(tenant.profile, provider, tenant.prices, model), day=datetime.now(UTC))
-        return Estimate(cost.nano_usd, tokens, cached, output)
+        return Estimate(cost_at(tenant.profile, provider, tenant.prices, model, usage), tokens, cached, output)
 
     def stuck(self, decision: RouteDecision) -> RouteDecision:
         """The decision with the conversation's last target in front, where it is to stay there. Raises CountNeeded.

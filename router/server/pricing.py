@@ -29,14 +29,28 @@ def rates_for(profile: Profile, provider: Provider, prices: PriceTable, model: s
     return prices.rates(provider.price_provider, model) if provider.price_provider else None
 
 
+def cost_at(
+    profile: Profile,
+    provider: Provider,
+    prices: PriceTable,
+    model: str,
+    usage: Usage,
+    *,
+    billing: Billing | None = None,
+    moment: datetime | None = None,
+) -> int | None:
+    """What a usage would cost at a provider, in nano-dollars; None where nobody names a price.
+
+    ``billing`` where it isn't the provider's own, ``moment`` where it isn't now."""
+    cost = cost_nano_usd(usage, rates_for(profile, provider, prices, model), day=moment or datetime.now(UTC))
+    return charge(cost, billing or provider.billing)[0]
+
+
 def cache_discount(profile: Profile, provider: Provider, prices: PriceTable, model: str, tokens: int) -> int | None:
     """What so many input tokens cost less where they are read from a prompt cache, in nano-dollars; None where that
     isn't known."""
-    if provider.billing != "metered":
-        return 0
-    rates, day = rates_for(profile, provider, prices, model), datetime.now(UTC)
-    fresh = cost_nano_usd(Usage(input=tokens, output=0), rates, day=day).nano_usd
-    cached = cost_nano_usd(Usage(input=0, cache_read=tokens, output=0), rates, day=day).nano_usd
+    fresh = cost_at(profile, provider, prices, model, Usage(input=tokens, output=0))
+    cached = cost_at(profile, provider, prices, model, Usage(input=0, cache_read=tokens, output=0))
     return None if fresh is None or cached is None else fresh - cached
 
 
@@ -81,7 +95,14 @@ def price_saving(
         return
     if draft.usage is None:
         return
-    billing: Billing = "subscription" if subscription_login and verifier.name == draft.provider else verifier.billing
-    day = datetime.fromtimestamp(draft.time_ms / 1000, UTC)
-    instead, _ = charge(cost_nano_usd(draft.usage, rates_for(profile, verifier, prices, model), day=day), billing)
+    same_login = subscription_login and verifier.name == draft.provider
+    instead = cost_at(
+        profile,
+        verifier,
+        prices,
+        model,
+        draft.usage,
+        billing="subscription" if same_login else None,
+        moment=datetime.fromtimestamp(draft.time_ms / 1000, UTC),
+    )
     draft.saving_nano_usd = None if instead is None else instead - draft.cost_nano_usd
