@@ -218,6 +218,15 @@ async def test_a_draft_that_cannot_be_called_is_passed_over(tmp_path: Path) -> N
         assert found.cheap.requests == []
 
 
+async def test_a_request_that_could_not_be_judged_has_no_draft(tmp_path: Path) -> None:
+    async with world(tmp_path / "home", saying(GOOD)) as found:
+        reply, after = await asked(found, messages=[{"role": "user", "content": 5}])
+        assert (reply.status, reply.headers["x-router-provider"]) == (200, "dear")
+        assert of_calls(after, "role") == [("primary",)]
+        assert found.cheap.requests == []
+        assert "draft: not asked for, it couldn't be judged: " in after.row["trace"]
+
+
 async def test_a_request_that_continues_a_reply_has_no_draft(tmp_path: Path) -> None:
     async with world(tmp_path / "home", saying(GOOD)) as found:
         form = next(form for form in FORMATS if form.name == "openai-responses")
