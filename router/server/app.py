@@ -111,7 +111,7 @@ class App:
         self.home = Home(options.home)
         self.stopping = asyncio.Event()
         self.started_ms = time.time_ns() // 1_000_000
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._exit = contextlib.AsyncExitStack()
         self._stop_now = asyncio.Event()
         self.helpers = Helpers(
@@ -363,7 +363,8 @@ class App:
     def _background(self, work: Any, name: str) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         task.set_name(name)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)  # each change of a file makes one
 
     # --- status and stopping --------------------------------------------------------------------------------------
 
@@ -425,10 +426,10 @@ class App:
             await self._successor.bye()
 
     async def _stop_watching(self) -> None:
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_idle(self, longest_s: float) -> None:
         """Wait until no exchange is under way, for a while, or until asked to stop at once."""
