@@ -19,8 +19,10 @@ RANKS: list[set[str]] = [
     {"routing", "money", "health"},
     {"providers"},
     {"profile"},
-    {"ledger", "upstream", "importing"},
+    {"ledger", "upstream", "importing", "reconciling"},
     {"server"},
+    {"replaying"},
+    {"advising"},
     {"web"},
     {"cli"},
 ]

@@ -39,6 +39,8 @@ class Intent:
     stream: bool
     reason: str
     estimated_input: int | None = None
+    held_nano_usd: int | None = None  # what budgets count for it as long as it is open
+    charged_ms: int | None = None  # the moment in whose windows they count it, where that isn't ``time_ms``
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class AttemptRecord:
     verdict: Verdict | None = None
     score: float | None = None
     saving_nano_usd: int | None = None
+    reserved_nano_usd: int | None = None  # kept back for it in budgets, before it was made
 
 
 @dataclass(slots=True)
@@ -80,6 +83,9 @@ class Settlement:
 
     ``cache_lost`` are the tokens that were held in the prompt cache of the target that the conversation left, ``None``
     where nothing was lost; ``cache_lost_nano_usd`` is what reading them there would have saved on their input price.
+    ``held_nano_usd`` is what budgets count beside the cost: for calls that may be charged, nobody knows how much.
+    ``at_default_nano_usd`` and ``at_requested_nano_usd`` are what the request would have cost at the profile's default
+    and at the model that was asked for.
     """
 
     id: str
@@ -100,3 +106,6 @@ class Settlement:
     trace: str | None = None  # why it went where it went, a line each: "order: …", "passed over: …"
     cache_lost: int | None = None
     cache_lost_nano_usd: int | None = None
+    held_nano_usd: int | None = None
+    at_default_nano_usd: int | None = None
+    at_requested_nano_usd: int | None = None

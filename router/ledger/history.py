@@ -56,6 +56,10 @@ class PastRequest:
     trace: str | None
     cache_lost: int | None
     cache_lost_nano_usd: int | None
+    held_nano_usd: int | None
+    charged_ms: int | None
+    at_default_nano_usd: int | None
+    at_requested_nano_usd: int | None
 
     @property
     def failed(self) -> bool:
@@ -102,6 +106,7 @@ class PastAttempt:
     verdict: str | None
     score: float | None
     saving_nano_usd: int | None
+    reserved_nano_usd: int | None
 
 
 class PastInput(NamedTuple):
@@ -123,6 +128,7 @@ class PastKey(NamedTuple):
     created_ms: int
     revoked_ms: int | None
     daily_usd: float | None
+    monthly_usd: float | None
 
 
 _REQUEST = ", ".join(f"r.{f.name}" for f in fields(PastRequest))

@@ -232,4 +232,33 @@ MIGRATIONS: tuple[str, ...] = (
         disabled_ms    INTEGER NOT NULL             -- UTC
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- What budgets count beside the cost: of an open request what is kept back for it, of a settled one what was kept
+    -- back for calls that may be charged and whose cost nobody knows. NULL = nothing.
+    ALTER TABLE requests ADD COLUMN held_nano_usd INTEGER;
+    -- The moment in whose day and month budgets count the request, where the clock had been ahead of time_ms before.
+    ALTER TABLE requests ADD COLUMN charged_ms INTEGER;
+    CREATE INDEX requests_held ON requests (profile, time_ms) WHERE held_nano_usd IS NOT NULL;
+    CREATE INDEX requests_charged ON requests (profile, charged_ms) WHERE charged_ms IS NOT NULL;
+    ALTER TABLE attempts ADD COLUMN reserved_nano_usd INTEGER;      -- kept back for this call in budgets
+    ALTER TABLE keys ADD COLUMN monthly_usd REAL;
+
+    -- What the request would have cost at the profile's default and at the model that was asked for.
+    ALTER TABLE requests ADD COLUMN at_default_nano_usd INTEGER;    -- NULL = not known
+    ALTER TABLE requests ADD COLUMN at_requested_nano_usd INTEGER;
+
+    -- Of the requests of which both are known: how many, what they would have cost there, what they did cost.
+    ALTER TABLE rollup ADD COLUMN at_default INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN at_default_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN at_default_paid_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN at_requested INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN at_requested_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN at_requested_paid_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_default INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_default_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_default_paid_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_requested INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_requested_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN at_requested_paid_nano_usd INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -366,18 +366,21 @@ def _interrupt(connection: sqlite3.Connection, ids: list[str]) -> int:
     settles = []
     for request_id in ids:
         rows = connection.execute(
-            "SELECT number, role, provider, model, key_name, time_ms FROM attempts WHERE request_id = ? "
-            "ORDER BY number",
+            "SELECT number, role, provider, model, key_name, time_ms, reserved_nano_usd FROM attempts "
+            "WHERE request_id = ? ORDER BY number",
             (request_id,),
         )
         kept = tuple(
             AttemptRecord(
                 request_id, number, role, provider, model, key_name, time_ms,
-                error_class="interrupted", maybe_billed=True,
+                error_class="interrupted", maybe_billed=True, reserved_nano_usd=reserved,
             )
-            for number, role, provider, model, key_name, time_ms in rows
+            for number, role, provider, model, key_name, time_ms, reserved in rows
         )  # fmt: skip
-        ended = Settlement(request_id, "interrupted", None, error_class="interrupted", attempts=len(kept))
+        (held,) = connection.execute("SELECT held_nano_usd FROM requests WHERE id = ?", (request_id,)).fetchone()
+        ended = Settlement(
+            request_id, "interrupted", None, error_class="interrupted", attempts=len(kept), held_nano_usd=held
+        )
         settles.append(Settle(ended, kept))
     write_records(connection, settles)
     return len(settles)

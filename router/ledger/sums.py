@@ -43,7 +43,8 @@ class Sums:
 
     ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
     ``fallbacks`` are requests of which a call went to a next candidate, ``drafted`` those that a draft was asked for,
-    ``attempts`` all calls.
+    ``attempts`` all calls. ``at_default`` requests, for which ``at_default_paid`` was paid, would have cost
+    ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for.
     """
 
     requests: int = 0
@@ -60,6 +61,12 @@ class Sums:
     fallbacks: int = 0
     attempts: int = 0
     drafted: int = 0
+    at_default: int = 0
+    at_default_nano_usd: int = 0
+    at_default_paid_nano_usd: int = 0
+    at_requested: int = 0
+    at_requested_nano_usd: int = 0
+    at_requested_paid_nano_usd: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
@@ -90,6 +97,15 @@ _OF_REQUESTS = ", ".join(
         "r.attempts > 1 AND EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'fallback')",
         "r.attempts",
         "EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'draft')",
+        *(
+            amount
+            for elsewhere in ("r.at_default_nano_usd", "r.at_requested_nano_usd")
+            for amount in (
+                f"{elsewhere} IS NOT NULL AND r.cost_nano_usd IS NOT NULL",
+                f"CASE WHEN r.cost_nano_usd IS NOT NULL THEN {elsewhere} END",
+                f"CASE WHEN {elsewhere} IS NOT NULL THEN r.cost_nano_usd END",
+            )
+        ),
     )
 )
 

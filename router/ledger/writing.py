@@ -20,7 +20,10 @@ HOURS_A_DAY = 24
 _INTENT_COLUMNS = tuple(field.name for field in fields(Intent))
 _INSERT_REQUEST = (
     f"INSERT INTO requests (state, {', '.join(_INTENT_COLUMNS)}) "
-    f"VALUES ('open', {', '.join('?' * len(_INTENT_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+    f"VALUES ('open', {', '.join('?' * len(_INTENT_COLUMNS))}) "
+    # A further call of the request: more is kept back for it.
+    "ON CONFLICT (id) DO UPDATE SET held_nano_usd = excluded.held_nano_usd "
+    "WHERE state = 'open' AND held_nano_usd IS NOT excluded.held_nano_usd"
 )
 _SETTLE_REQUEST = """
     UPDATE requests SET state = 'settled', outcome = ?, status = ?, error_class = ?, input = ?, cache_read = ?,
@@ -29,19 +32,20 @@ _SETTLE_REQUEST = """
         provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
         estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation),
         cache_lost = coalesce(?, cache_lost), cache_lost_nano_usd = coalesce(?, cache_lost_nano_usd),
-        dropped = ?, trace = ?
+        dropped = ?, trace = ?, held_nano_usd = ?, at_default_nano_usd = ?, at_requested_nano_usd = ?
     WHERE id = ? AND state = 'open'
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
 """
 _INSERT_ATTEMPT = """
-    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, state)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
+    INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, reserved_nano_usd, state)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
 """
 _SETTLE_ATTEMPT = """
     INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, state, status, error_class,
         maybe_billed, first_byte_ms, duration_ms, input, cache_read, cache_write, cache_write_1h, output, reasoning,
-        cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id, verdict, score, saving_nano_usd)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        cost_nano_usd, list_nano_usd, price_source, usage_raw, response_id, verdict, score, saving_nano_usd,
+        reserved_nano_usd)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'settled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (request_id, number) DO UPDATE SET state = 'settled', status = excluded.status,
         error_class = excluded.error_class, maybe_billed = excluded.maybe_billed,
         first_byte_ms = excluded.first_byte_ms, duration_ms = excluded.duration_ms, input = excluded.input,
@@ -49,7 +53,7 @@ _SETTLE_ATTEMPT = """
         output = excluded.output, reasoning = excluded.reasoning, cost_nano_usd = excluded.cost_nano_usd,
         list_nano_usd = excluded.list_nano_usd, price_source = excluded.price_source, usage_raw = excluded.usage_raw,
         response_id = excluded.response_id, verdict = excluded.verdict, score = excluded.score,
-        saving_nano_usd = excluded.saving_nano_usd
+        saving_nano_usd = excluded.saving_nano_usd, reserved_nano_usd = excluded.reserved_nano_usd
     WHERE attempts.state = 'open'
 """
 # A call that was announced and then not made, because its row couldn't be committed in time.
@@ -140,6 +144,12 @@ ROLLUP_SUMS = (
     "fallbacks",
     "attempts",
     "drafted",
+    "at_default",
+    "at_default_nano_usd",
+    "at_default_paid_nano_usd",
+    "at_requested",
+    "at_requested_nano_usd",
+    "at_requested_paid_nano_usd",
 )
 
 
@@ -196,7 +206,8 @@ def _begin(connection: sqlite3.Connection, record: Begin) -> None:
     a = record.attempt
     if a is not None:
         connection.execute(
-            _INSERT_ATTEMPT, (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.api)
+            _INSERT_ATTEMPT,
+            (a.request_id, a.number, a.role, a.provider, a.model, a.key_name, a.time_ms, a.api, a.reserved_nano_usd),
         )
 
 
@@ -215,7 +226,7 @@ def _settle(
                 *(a.status, a.error_class),
                 *(a.maybe_billed, a.first_byte_ms, a.duration_ms, *_counts(a.usage)),
                 *(a.cost_nano_usd, a.list_nano_usd, a.price_source, a.usage_raw, a.response_id),
-                *(a.verdict, a.score, a.saving_nano_usd),
+                *(a.verdict, a.score, a.saving_nano_usd, a.reserved_nano_usd),
             ),
         )
     note = record.annotation
@@ -226,7 +237,8 @@ def _settle(
         (
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace, s.id),
+            *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace),
+            *(s.held_nano_usd, s.at_default_nano_usd, s.at_requested_nano_usd, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already
@@ -265,7 +277,14 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
         int("fallback" in roles),
         s.attempts,
         int("draft" in roles),
+        *_compared(s.at_default_nano_usd, s.cost_nano_usd),
+        *_compared(s.at_requested_nano_usd, s.cost_nano_usd),
     )
+
+
+def _compared(elsewhere: int | None, paid: int | None) -> tuple[int, int, int]:
+    """How many requests can be compared (one or none), what they would have cost elsewhere, what they did cost."""
+    return (0, 0, 0) if elsewhere is None or paid is None else (1, elsewhere, paid)
 
 
 def _counts(usage: Usage | None) -> tuple[int | None, ...]:

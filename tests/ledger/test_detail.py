@@ -129,6 +129,8 @@ class Book:
             for name in ("cost_nano_usd", "list_nano_usd"):
                 known = getattr(served, name) is not None
                 setattr(settlement, name, sum(getattr(call, name) or 0 for call in calls) if known else None)
+            settlement.at_default_nano_usd = rng.choice([None, rng.randrange(10**8)])
+            settlement.at_requested_nano_usd = rng.choice([None, 0, rng.randrange(10**8)])
         return settlement
 
 
@@ -137,6 +139,8 @@ CALLS = "FROM attempts a JOIN requests r ON r.id = a.request_id WHERE {those}"
 SERVED = f"{CALLS} AND a.number = (SELECT max(number) FROM attempts WHERE request_id = r.id)"
 DRAFTS = f"{CALLS} AND a.role = 'draft'"
 UNACCEPTED = f"{DRAFTS} AND (a.verdict IS NULL OR a.verdict = 'rejected')"
+DEFAULT = f"{REQUESTS} AND r.cost_nano_usd IS NOT NULL AND r.at_default_nano_usd IS NOT NULL"
+REQUESTED = f"{REQUESTS} AND r.cost_nano_usd IS NOT NULL AND r.at_requested_nano_usd IS NOT NULL"
 LEFT = f"{REQUESTS} AND r.cache_lost > 0"
 
 PLAIN = {
@@ -154,6 +158,12 @@ PLAIN = {
     "sums.fallbacks": f"count(DISTINCT a.request_id) {CALLS} AND a.role = 'fallback'",
     "sums.attempts": f"count(*) {CALLS}",
     "sums.drafted": f"count(DISTINCT a.request_id) {DRAFTS}",
+    "sums.at_default": f"count(*) {DEFAULT}",
+    "sums.at_default_nano_usd": f"sum(r.at_default_nano_usd) {DEFAULT}",
+    "sums.at_default_paid_nano_usd": f"sum(r.cost_nano_usd) {DEFAULT}",
+    "sums.at_requested": f"count(*) {REQUESTED}",
+    "sums.at_requested_nano_usd": f"sum(r.at_requested_nano_usd) {REQUESTED}",
+    "sums.at_requested_paid_nano_usd": f"sum(r.cost_nano_usd) {REQUESTED}",
     "drafts.drafts": f"count(*) {DRAFTS}",
     "drafts.rejected": f"count(*) {UNACCEPTED}",
     "drafts.waste_nano_usd": f"sum(a.cost_nano_usd) {UNACCEPTED}",
