@@ -107,7 +107,7 @@ def command(
         answer = asyncio.run(asker.script_answer(live))
         _show(asker, live, _explained(asker, live, answer), as_json)
         return
-    seen = asker.described(given) if request_id is None else _recorded(places, request_id)
+    seen = asker.described(given) if request_id is None else _recorded(asker, request_id)
     if asker.profile.script is not None:
         output.note("the profile's script is asked only about whole requests (--file)")
     _show(asker, seen, _explained(asker, seen), as_json)
@@ -159,14 +159,14 @@ def _value(text: str) -> object:
         return [part.strip() for part in text.split(",")] if "," in text else text
 
 
-def _recorded(places: Places, request_id: str) -> Facts:
-    request, _ = places.reader.request(request_id)
+def _recorded(asker: Asker, request_id: str) -> Facts:
+    request, _ = asker.places.reader.request(request_id)
     if request.facts is None:
         raise ConfigError(f"the facts of request {request.id} were not kept; explain a file of it instead")
     record = json.loads(request.facts)
     if record.get("tokens") is None and request.estimated_input is not None:
         record["tokens"] = request.estimated_input
-    return RecordedFacts(record)
+    return RecordedFacts(record, asker.profile.routes.phrases)
 
 
 # --- output -------------------------------------------------------------------------------------------------------

@@ -88,22 +88,28 @@ def parse_concept(name: str, text: str, report: Callable[[int, str], None]) -> C
     )
 
 
-class Found(NamedTuple):
-    """What one text holds: phrase ids, and those of concepts ranked (longest match, then priority, then position)."""
-
-    ids: frozenset[str]
-    concepts: tuple[str, ...]
-
-
-NOTHING: Final = Found(frozenset(), ())
-
-
-class _Rank(NamedTuple):
+class Rank(NamedTuple):
     """How strongly a concept occurs; sorts the strongest first."""
 
     minus_length: int
     minus_priority: int
     position: int
+
+
+class Found(NamedTuple):
+    """What one text holds: phrase ids, and those of concepts with their ranks, the strongest first (longest match, then
+    priority, then position)."""
+
+    ids: frozenset[str]
+    concepts: Mapping[str, Rank]
+
+
+NOTHING: Final = Found(frozenset(), {})
+
+
+def ranked(ranks: Mapping[str, Rank]) -> list[str]:
+    """Concepts by their phrase ids, the strongest first."""
+    return sorted(ranks, key=lambda phrase_id: (ranks[phrase_id], phrase_id))
 
 
 @dataclass(slots=True)
@@ -175,14 +181,18 @@ class Phrases:
         if self._automaton is None or not text:
             return NOTHING
         ids: set[str] = set()
-        ranks: dict[str, _Rank] = {}
+        ranks: dict[str, Rank] = {}
         for owners, start, end in self._matches(text):
             ids.update(owners)
             for phrase_id in owners:
                 if (priority := self._priorities.get(phrase_id)) is not None:
-                    rank = _Rank(start - end, -priority, start)
+                    rank = Rank(start - end, -priority, start)
                     ranks[phrase_id] = min(rank, ranks.get(phrase_id, rank))
-        return Found(frozenset(ids), tuple(sorted(ranks, key=lambda phrase_id: (ranks[phrase_id], phrase_id))))
+        return Found(frozenset(ids), {phrase_id: ranks[phrase_id] for phrase_id in ranked(ranks)})
+
+    def priority(self, phrase_id: str) -> int:
+        """A concept's priority."""
+        return self._priorities.get(phrase_id, 0)
 
     def _matches(self, text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
         """Every occurrence on word boundaries, overlapping ones too: a list's word may stand inside another list's."""

@@ -132,6 +132,7 @@ RECORDED: Final = (
 LOOP_TEXT_BYTES: Final = 256_000
 """A body whose whole text may be searched where others wait for it; larger ones go to a worker thread."""
 
+_CACHE_MARK: Final = b'"cache_control"'  # inside a text its quotes would be escaped
 _ATTRIBUTION: Final = "x-anthropic-billing-header:"  # opens Claude Code's system prompt, different in each session
 _SEARCH_NAMES: Final = ("websearch", "googlesearch", "searchweb", "searchtheweb")
 
@@ -234,6 +235,12 @@ class RequestFacts(Facts):
         return value is not None and test.pattern.fullmatch(value) is not None
 
     @property
+    def continued_reply(self) -> str | None:
+        """The id of the Responses reply that the request continues."""
+        earlier = self.view.body.get("previous_response_id") if self.api == "openai-responses" else None
+        return earlier if isinstance(earlier, str) else None
+
+    @property
     def conversation_start(self) -> str:
         """The id that the conversation will have from its second request on, where the client gives none: a hash of the
         system prompt and the first human message. To remember a first request by, once it has its reply."""
@@ -257,12 +264,17 @@ class RequestFacts(Facts):
         """The facts for the ledger, as JSON values: counts, flags, names of tools, and the result of every keyword,
         concept and header condition of the profile. Never text.
 
-        ``tokens`` is there if they are known already, or with ``count_tokens``.
+        ``tokens`` is there if they are known already, or with ``count_tokens``. ``opening``: it belongs to no
+        conversation yet, though the next one may; ``cache_marks``: it says itself what is to be cached.
         """
         record: dict[str, object] = {name: getattr(self, name) for name in RECORDED}
         record["tools"] = [tool.name for tool in self.tools]
         record["tags"] = sorted(self.tags)
         record["now"] = self.now.isoformat(timespec="minutes")
+        record["opening"] = self.conversation is None
+        record["cache_marks"] = _CACHE_MARK in self.view.body.raw
+        if self.continued_reply is not None:
+            record["continues"] = self.continued_reply
         tests: dict[str, bool] = {}
         for rule in routes.rules:
             for leaf in rule.match.leaves() if rule.match is not None else ():
@@ -277,10 +289,22 @@ class RequestFacts(Facts):
         for phrase_id in routed:
             tests[PhraseTest(phrase_id, "latest").id] = self.text_holds(phrase_id, "latest")
         record["tests"] = tests
-        record["concepts"] = list(self.concepts_found(routed)) if routed else []
+        record["concepts"] = self._ranks(tests)
         if count_tokens or self._tokens is not None:
             record["tokens"] = self.tokens()
         return record
+
+    def _ranks(self, tests: Mapping[str, bool]) -> dict[str, tuple[int, int]]:
+        """How long and where the concepts occur that were looked for and found: which of them comes first is up to
+        their priorities."""
+        if not any(tests.values()):
+            return {}
+        ranks = self._found_in_latest.concepts
+        return {
+            phrase_id: (-rank.minus_length, rank.position)
+            for phrase_id, rank in ranks.items()
+            if tests.get(PhraseTest(phrase_id, "latest").id)
+        }
 
     def for_script(self) -> dict[str, object]:
         """What a profile's script is told: the plain facts, headers without credentials, the latest human text.

@@ -10,14 +10,18 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from router.routing.concepts import Phrases, Rank, ranked
 from router.routing.facts import RECORDED, Facts, FactUnknown, HeaderTest, PhraseTest, is_search_name
 from router.wire.request import TextScope, Tool
 
 
 class RecordedFacts(Facts):
-    """The facts of a record (JSON values). A fact that isn't in it raises ``FactUnknown`` when it is asked for."""
+    """The facts of a record (JSON values). A fact that isn't in it raises ``FactUnknown`` when it is asked for.
 
-    def __init__(self, record: Mapping[str, object]) -> None:
+    ``phrases`` are those of the rules that are tried: they say which concept counts for more.
+    """
+
+    def __init__(self, record: Mapping[str, object], phrases: Phrases | None = None) -> None:
         for name in RECORDED:
             if name in record:
                 setattr(self, name, record[name])
@@ -30,7 +34,8 @@ class RecordedFacts(Facts):
         tokens, tests, concepts = record.get("tokens"), record.get("tests"), record.get("concepts")
         self._tokens = tokens if isinstance(tokens, int) else None
         self._tests: Mapping[str, object] = tests if isinstance(tests, dict) else {}
-        self._concepts = tuple(map(str, concepts)) if isinstance(concepts, list) else ()
+        self._concepts: Mapping[str, tuple[int, int]] = concepts if isinstance(concepts, dict) else {}
+        self._phrases = phrases
 
     if not TYPE_CHECKING:  # the names and types are declared in Facts
 
@@ -51,9 +56,15 @@ class RecordedFacts(Facts):
         return self._answer(PhraseTest(phrase_id, scope))
 
     def concepts_found(self, asked: Collection[str]) -> tuple[str, ...]:
-        found = {phrase_id for phrase_id in asked if self._answer(PhraseTest(phrase_id, "latest"))}
-        # A concept that only conditions asked about has no rank among those with a route.
-        return tuple(phrase_id for phrase_id in (*self._concepts, *sorted(found)) if phrase_id in found)
+        found = [phrase_id for phrase_id in asked if self._answer(PhraseTest(phrase_id, "latest"))]
+        return tuple(found) if len(found) < 2 else tuple(ranked({each: self._rank(each) for each in found}))
+
+    def _rank(self, phrase_id: str) -> Rank:
+        try:
+            length, position = self._concepts[phrase_id]
+        except KeyError:
+            raise FactUnknown(PhraseTest(phrase_id, "latest").id) from None
+        return Rank(-length, 0 if self._phrases is None else -self._phrases.priority(phrase_id), position)
 
     def header_holds(self, test: HeaderTest) -> bool:
         return self._answer(test)

@@ -142,7 +142,7 @@ class Exchange:
         except CountNeeded:
             facts.may_count = True
             decision = await asyncio.to_thread(self.route, facts, script)
-        return self.following_up(view, decision)
+        return self.following_up(decision)
 
     def route(self, facts: RequestFacts, script: str | None) -> RouteDecision:
         """Rules, strategies, and conversations that stay where they are. Raises CountNeeded."""
@@ -402,10 +402,10 @@ class Exchange:
         """The provider's address for this kind of request."""
         return endpoint_url(chosen.provider, way.api, model=chosen.model, stream=view.stream)
 
-    def following_up(self, view: RequestView, decision: RouteDecision) -> RouteDecision:
+    def following_up(self, decision: RouteDecision) -> RouteDecision:
         """A reply's id leads back to whoever gave it: a Responses request that continues one goes there."""
-        earlier = view.body.get("previous_response_id") if self.api == "openai-responses" else None
-        if not isinstance(earlier, str) or decision.rule.kind == "explicit":
+        earlier = self.facts.continued_reply if self.facts is not None else None
+        if earlier is None or decision.rule.kind == "explicit":
             return decision
         return replace(decision, candidates=(self.tenant.continuing(earlier, decision.candidates[0]),), later=no_more)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,6 +18,7 @@ from router.routing.rules import RouteTable, Target, decide
 from router.routing.tokens import PieceSummaries
 from router.wire.body import Body
 from router.wire.formats import CODECS
+from router.wire.request import Api
 
 BUDGET = Concept("budget", "Budget", ("low cost", "cheap", "budget mode"), routes=(Target("groq", "x"),))
 SECRET = "the secret plan is cheap"
@@ -33,15 +35,18 @@ to = "anthropic"
 """
 
 
-def recorded(routes: RouteTable, *, count_tokens: bool = False) -> dict[str, Any]:
+def recorded(
+    routes: RouteTable, *, count_tokens: bool = False, text: str = SECRET, api: Api = "anthropic-messages", **more: Any
+) -> dict[str, Any]:
     body = {
         "model": "m",
         "max_tokens": 9,
         "tools": [{"name": "Bash"}],
-        "messages": [{"role": "user", "content": SECRET}],
+        "input" if api == "openai-responses" else "messages": [{"role": "user", "content": text}],
+        **more,
     }
     facts = RequestFacts(
-        CODECS["anthropic-messages"].view(Body.parse(json.dumps(body).encode())),
+        CODECS[api].view(Body.parse(json.dumps(body).encode())),
         headers={"x-team": "blue-7", "authorization": "Bearer hush"},
         summaries=PieceSummaries(),
         phrases=routes.phrases,
@@ -50,10 +55,10 @@ def recorded(routes: RouteTable, *, count_tokens: bool = False) -> dict[str, Any
         key="alice",
         may_count=True,
     )
-    text = msgspec.json.encode(facts.record(routes, count_tokens=count_tokens))
+    record = msgspec.json.encode(facts.record(routes, count_tokens=count_tokens))
     for word in (b"secret plan is", b"hush", b"blue-7"):
-        assert word not in text
-    loaded = msgspec.json.decode(text)
+        assert word not in record
+    loaded = msgspec.json.decode(record)
     assert isinstance(loaded, dict)
     return loaded
 
@@ -121,6 +126,70 @@ def test_concepts_with_a_route_are_recorded(bench: Any) -> None:
     without = RecordedFacts(recorded(bench.routes("")))
     with pytest.raises(FactUnknown):
         decide(routes, without)
+
+
+@pytest.mark.parametrize(
+    ("priority", "expected"),
+    [
+        pytest.param(0, "swift", id="which stands first is up to the place"),
+        pytest.param(9, "thrift", id="unless the rules of today have it count for more"),
+    ],
+)
+def test_of_several_concepts_the_rules_of_today_choose(bench: Any, priority: int, expected: str) -> None:
+    def routes_of(*concepts: Concept) -> RouteTable:
+        for concept in concepts:
+            bench.registry.add_concept(concept)
+        routes: RouteTable = bench.routes("", routed=concepts)
+        return routes
+
+    swift = Concept("swift", "Swift", ("quick",), routes=(Target("groq", "y"),))
+    thrift = Concept("thrift", "Thrift", ("cheap",), 3, routes=(Target("groq", "x"),))
+    record = recorded(routes_of(swift, thrift), text="quick or cheap")
+    routes = routes_of(swift, replace(thrift, priority=priority))
+    assert decide(routes, RecordedFacts(record, routes.phrases)).rule.name == expected
+    record["concepts"].popitem()
+    with pytest.raises(FactUnknown):
+        decide(routes, RecordedFacts(record, routes.phrases))
+
+
+def test_a_record_tells_whether_the_conversation_was_known_and_what_was_continued(bench: Any) -> None:
+    routes = bench.routes("")
+    first = recorded(routes)
+    assert (first["opening"], first["cache_marks"], "continues" in first) == (True, False, False)
+    marked = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]
+    later = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "yes"},
+        {"role": "user", "content": marked},
+    ]
+    record = recorded(routes, messages=later)
+    assert (record["opening"], record["cache_marks"]) == (False, True)
+    assert recorded(routes, text='"cache_control"')["cache_marks"] is False
+    assert recorded(routes, api="openai-responses", previous_response_id="resp_1")["continues"] == "resp_1"
+
+
+UNKNOWN, ALSO = '{ keywords = "other" }', '{ header = { x-a = "b" } }'
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        pytest.param(UNKNOWN, ['keywords="other"'], id="the condition itself"),
+        pytest.param(f"{{ not = {UNKNOWN} }}", ['keywords="other"'], id="what is negated"),
+        pytest.param(f"{{ any = [{UNKNOWN}, {ALSO}] }}", ['keywords="other"', 'header.x-a="b"'], id="all of several"),
+        pytest.param(f"{{ any = [{UNKNOWN}, {{ tool-use = true }}] }}", [], id="none where another says yes"),
+        pytest.param(f"{{ all = [{UNKNOWN}, {{ stream = true }}] }}", [], id="none where another says no"),
+        pytest.param(
+            f"{{ all = [{ALSO}, {{ any = [{UNKNOWN}, {{ tool-use = true }}] }}] }}",
+            ['header.x-a="b"'],
+            id="only those that matter",
+        ),
+    ],
+)
+def test_a_condition_names_what_it_can_not_be_told_without(bench: Any, match: str, expected: list[str]) -> None:
+    facts = RecordedFacts(recorded(bench.routes("")))
+    (rule,) = bench.routes(f'[[rule]]\nmatch = {match}\nto = "groq"').rules
+    assert sorted(each.text() for each in rule.match.undecided(facts)) == sorted(expected)
 
 
 def test_an_empty_record_knows_nothing() -> None:

@@ -67,17 +67,25 @@ class Condition(ABC):
         """Every condition inside that isn't a composition."""
         yield self
 
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether it holds; ``None`` where that depends on a fact nobody knows. Raises ``CountNeeded``."""
+        try:
+            return self.test(facts)
+        except FactUnknown:
+            return None
+
+    def undecided(self, facts: Facts) -> Iterator[Condition]:
+        """The conditions inside for want of whose facts it can't be told; none where it can."""
+        if self.holds(facts) is None:
+            yield self
+
     def asks(self) -> tuple[HeaderTest | PhraseTest, ...]:
         """The questions about text and headers whose answers the ledger must keep, since it keeps neither."""
         return ()
 
     def evaluate(self, facts: Facts) -> Verdict:
         """Answer with the value seen. A fact nobody knows gives ``holds=None``."""
-        try:
-            holds: bool | None = self.test(facts)
-        except FactUnknown:
-            holds = None
-        return Verdict(self.text(), self.describe(facts), holds)
+        return Verdict(self.text(), self.describe(facts), self.holds(facts))
 
     def describe(self, facts: Facts) -> str:
         """``seen``, or why there is nothing to show."""
@@ -140,6 +148,11 @@ class _Several(Condition):
     def leaves(self) -> Iterator[Condition]:
         for condition in self.conditions:
             yield from condition.leaves()
+
+    def undecided(self, facts: Facts) -> Iterator[Condition]:
+        if self.holds(facts) is None:
+            for condition in self.conditions:
+                yield from condition.undecided(facts)
 
     def _canonical_parts(self) -> list[object]:
         parts = {json.dumps(part.canonical(), sort_keys=True): part.canonical() for part in self.conditions}
@@ -217,6 +230,9 @@ class Not(Condition):
 
     def leaves(self) -> Iterator[Condition]:
         yield from self.condition.leaves()
+
+    def undecided(self, facts: Facts) -> Iterator[Condition]:
+        return self.condition.undecided(facts)
 
 
 def all_of(conditions: list[Condition]) -> Condition:
