@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import again
+
 MANY = 12  # cases of a test; of more, the fast run takes every second, third, …
 
 # A busy machine is no failure.
@@ -20,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Properties are tried with few examples where slow tests are left out."""
+    """What was only too slow is tried again; properties are tried with few examples where slow tests are left out."""
+    config.pluginmanager.register(again)
     settings.load_profile("few" if "not slow" in config.option.markexpr else "many")
 
 
