@@ -18,13 +18,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import health_rows, history, profile_states, sums
+from router.ledger import health_rows, history, profile_states, sums, traffic
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
 from router.ledger.sums import DIMENSIONS, NO_DRAFTS, NO_LOSS, CacheLoss, Dimension, DraftSums, Latency, Query, Sums
+from router.ledger.traffic import PastExchange
 
 _CHECK_EVERY = 20_000  # SQLite instructions between two looks at the clock
 Keys = tuple[str, ...]
@@ -200,6 +201,17 @@ class Reader:
         """The labels of all rules that were ever used, by name."""
         with self._open() as connection:
             return sorted({rule.label for rule in sums.seen_rules(connection, profile).values()})
+
+    def traffic(self, profile: str, since_ms: int = BEGINNING, until_ms: int = END) -> Iterator[PastExchange]:
+        """A profile's settled requests to generate or to count, oldest first, read as they are asked for."""
+        after = (since_ms, "")
+        while True:
+            with self._open() as connection:
+                found = traffic.page(connection, profile, until_ms, after)
+            yield from found
+            if len(found) < traffic.PAGE:
+                return
+            after = found[-1].time_ms, found[-1].id
 
     def conversations(self, client: str, *, without: str) -> set[str]:
         """The conversations that a client had through the router: those of all profiles but one."""
