@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 from router.ledger.periods import Cut, Stretch
 from router.ledger.rule_rows import SeenRule
 
-Dimension = Literal["rule", "model", "provider", "profile", "day", "client", "key", "tag", "conversation"]
+Dimension = Literal["rule", "model", "provider", "profile", "day", "client", "key", "tag", "conversation", "price"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 _ID_SLACK_MS = 60_000  # a request's id and its time are taken one after the other
@@ -31,8 +31,9 @@ _COLUMNS: dict[Dimension, tuple[str, ...]] = {
     "key": ("ifnull(r.key, '')",),
     "tag": ("ifnull(r.tags, '')",),
     "conversation": ("ifnull(r.conversation, '')",),
+    "price": ("ifnull(r.price_source, CASE WHEN r.attempts > 0 AND r.cost_nano_usd IS NULL THEN '?' ELSE '' END)",),
 }
-_ONLY_IN_REQUESTS = frozenset({"tag", "conversation"})
+_ONLY_IN_REQUESTS = frozenset({"tag", "conversation", "price"})
 _COUNTED = "r.kind IN ('generate', 'embed')"
 _SETTLED = f"{_COUNTED} AND r.state = 'settled'"
 

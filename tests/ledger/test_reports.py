@@ -61,6 +61,7 @@ def request(
     cost: int | None = 5,
     list_: int | None = 5,
     duration_ms: float | None = 100.0,
+    price: str | None = None,
     **fields: object,
 ) -> list[Record]:
     """The records of one request, as the server puts them."""
@@ -73,7 +74,7 @@ def request(
     intent = Intent(id=f"{time_ms:012x}{next(_number):020x}", time_ms=time_ms, **(given | fields))  # type: ignore[arg-type]
     settlement = Settlement(
         intent.id, outcome, 200, usage=usage, cost_nano_usd=cost, list_nano_usd=list_, attempts=attempts,
-        duration_ms=duration_ms,
+        duration_ms=duration_ms, price_source=price,
     )  # type: ignore[arg-type]  # fmt: skip
     return [Begin(intent), Settle(settlement)]
 
@@ -101,8 +102,15 @@ def some_requests(rng: random.Random, count: int) -> list[Record]:
             conversation=rng.choice([None, "c1", "c2"]),
             provider=rng.choice([None, "anthropic", "groq"]),
             model=rng.choice([None, "m1", "m2"]),
+            price=rng.choice([None, "genai-prices 0.2.3", "override", "provider"]),
         )
     return records
+
+
+def _price(record: Settle) -> str:
+    settled = record.settlement
+    unknown = settled.attempts > 0 and settled.cost_nano_usd is None
+    return settled.price_source or ("?" if unknown else "")
 
 
 def expected(records: list[Record], scopes: list[Scope], by: tuple[Dimension, ...]) -> dict[tuple[str, ...], Sums]:
@@ -122,6 +130,7 @@ def expected(records: list[Record], scopes: list[Scope], by: tuple[Dimension, ..
             values = {
                 "day": [day],
                 "tag": (intent.tags or "").split() or [""],
+                "price": [_price(record)],
             }.get(dimension) or [getattr(intent, dimension, None) or ""]
             keys = [(*key, value) for key in keys for value in values]
         for key in keys:
@@ -136,6 +145,7 @@ BY: list[tuple[Dimension, ...]] = [
     ("day", "rule", "model"),
     ("key", "tag"),
     ("provider", "client", "conversation"),
+    ("profile", "price"),
 ]
 PERIODS = {
     "all": (BEGINNING, END),
