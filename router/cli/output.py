@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from decimal import Decimal
 
 import click
 
@@ -21,6 +22,7 @@ UNKNOWN = "?"
 GAP_AFTER_TEXT = 2
 GAP = 3
 _LEAST_TEXT = 12  # what is left of a text that is cut
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,31 @@ def note(text: str) -> None:
 
 def show_json(value: Mapping[str, object]) -> None:
     """JSON for programs: one object, keys that stay."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=in_json))
 
 
-def show_csv(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> None:
+def in_json(value: object) -> object:
+    """What JSON has no kind for."""
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def show_csv(rows: Iterable[Mapping[str, object]], names: Sequence[str]) -> None:
     """CSV with a line of names; what is unknown is empty."""
-    writer = csv.DictWriter(sys.stdout, list(names), lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([in_csv(row[name]) for name in names] for row in rows)
+
+
+def in_csv(value: object) -> object:
+    """One cell. Amounts have all their digits. A text that a spreadsheet would take for a formula gets a ' in front:
+    clients choose names of models and tags."""
+    match value:
+        case Decimal():
+            return f"{value.normalize():f}"
+        case str() if value.startswith(_FORMULA):
+            return f"'{value}"
+        case _:
+            return value
 
 
 def terminal_width() -> int | None:
@@ -222,9 +241,9 @@ def small_money(nano_usd: int | None) -> str:
     return f"{'-' if nano_usd < 0 else ''}${amount:.{max(2, min(9, places + 2))}f}"
 
 
-def usd(nano_usd: int | None) -> float | None:
-    """For JSON."""
-    return None if nano_usd is None else nano_usd / 1_000_000_000
+def usd(nano_usd: int | None) -> Decimal | None:
+    """For JSON and CSV: exact, to the nano-dollar."""
+    return None if nano_usd is None else Decimal(nano_usd).scaleb(-9)
 
 
 def duration(ms: float | None) -> str:

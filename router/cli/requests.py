@@ -112,7 +112,7 @@ def list_requests(
         click.secho(table.header(), bold=True)
     for request in latest if not follow else _with_new(reader, latest, name, rule, failed):
         if as_json:
-            click.echo(json.dumps(_json(request), ensure_ascii=False))
+            click.echo(json.dumps(_json(request), ensure_ascii=False, default=output.in_json))
         else:
             click.secho(table.line(cells(request, zone)), fg="red" if request.failed else None)
     if not latest and not follow and not as_json:

@@ -15,8 +15,9 @@ from router.cli.complete import profile_names
 from router.cli.output import UNKNOWN, Column, count, duration, money
 from router.cli.places import Places, examples, places_options
 from router.cli.usage_import import import_usage
+from router.cli.usage_options import dimension_names, dimensions, period_names
 from router.ledger import periods
-from router.ledger.periods import BEGINNING, END, PERIODS
+from router.ledger.periods import BEGINNING, END
 from router.ledger.reports import DIMENSIONS, Dimension, Report, Row, Scope, Sums
 
 _NONE = "(none)"
@@ -27,7 +28,8 @@ _NONE = "(none)"
     invoke_without_command=True,
     epilog=examples(
         "router usage --profile work --by-rule",
-        "router usage --period month --by day --by model",
+        "router usage --period month --by day,model",
+        "router usage --profile work --by key,model --period last-month --csv",
         "router usage --since 7d --detail",
         "router usage --since 2026-11-01 --until 2026-11-15 --json",
         "router usage import claude-code",
@@ -36,11 +38,21 @@ _NONE = "(none)"
 @click.option("--profile", "names", multiple=True, shell_complete=profile_names, help="Only this profile.")
 @click.option("--by-rule", is_flag=True, help="A row for each rule (the default); the same as --by rule.")
 @click.option(
-    "--by", multiple=True, type=click.Choice(DIMENSIONS), help="What makes a row; may be given several times."
+    "--by",
+    multiple=True,
+    callback=dimensions,
+    shell_complete=dimension_names,
+    metavar="DIMENSION[,…]",
+    help=f"What makes a row: {', '.join(DIMENSIONS)}; several make a row for each combination.",
 )
 @click.option("--since", metavar="WHEN", help="From when on: 7d, 24h, 2026-11-01, 2026-11-01T14:30, yesterday.")
 @click.option("--until", metavar="WHEN", help="Until when; a day is included whole.")
-@click.option("--period", type=click.Choice(PERIODS), help="Today, this week or month, or all (the default).")
+@click.option(
+    "--period",
+    metavar="PERIOD",
+    shell_complete=period_names,
+    help="today, yesterday, week, last-week, month, last-month, a month (2026-10), a day, or all (the default).",
+)
 @click.option("--detail", is_flag=True, help="Split tokens; add calls, errors, durations, drafts, lost caches.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -70,13 +82,13 @@ def command(
         raise click.UsageError("--period and --since exclude each other")
     now_ms = time.time_ns() // 1_000_000
     scopes = [_in_period(scope, since, until, period, now_ms) for scope in _scopes(places, names)]
-    dimensions = _dimensions(by, by_rule, one_profile=len(names) == 1)
-    report = places.reader.usage(scopes, dimensions, detail=detail, now_ms=now_ms)
+    chosen = _dimensions(by, by_rule, one_profile=len(names) == 1)
+    report = places.reader.usage(scopes, chosen, detail=detail, now_ms=now_ms)
     if as_json:
         output.show_json(_json(report, scopes, detail))
     elif as_csv:
         rows = [_row_json(report, row, detail) for row in report.rows]
-        output.show_csv(rows, list(_row_json(report, replace(report.total, keys=("",) * len(dimensions)), detail)))
+        output.show_csv(rows, list(_row_json(report, replace(report.total, keys=("",) * len(chosen)), detail)))
     else:
         _show(report, scopes, detail, now_ms)
 
@@ -111,12 +123,11 @@ def _scopes(places: Places, names: Sequence[str]) -> list[Scope]:
 
 def _in_period(scope: Scope, since: str | None, until: str | None, period: str | None, now_ms: int) -> Scope:
     """The scope limited to what was asked for, in its own timezone."""
-    start = BEGINNING
+    start, end = (BEGINNING, END) if period is None else periods.parse_period(period, now_ms, scope.zone)
     if since is not None:
         start = periods.parse_since(since, now_ms, scope.zone)
-    elif period is not None:
-        start = periods.period_start(period, now_ms, scope.zone)
-    end = END if until is None else periods.parse_until(until, now_ms, scope.zone)
+    if until is not None:
+        end = min(end, periods.parse_until(until, now_ms, scope.zone))
     if start >= end:
         raise click.UsageError("the period ends before it begins")
     return replace(scope, since_ms=start, until_ms=end)

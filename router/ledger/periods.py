@@ -21,10 +21,11 @@ DAY_MS = 24 * HOUR_MS
 BEGINNING = 0
 END = 1_000_000 * DAY_MS  # "no end": later than any clock, and a whole day, so that it never needs single requests
 
-PERIODS = ("today", "week", "month", "all")
+PERIODS = ("today", "yesterday", "week", "last-week", "month", "last-month", "all")
 _UNITS = {"m": 60_000, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _AGO = re.compile(r"(\d{1,6})\s*([mhdw])\Z")
-_WAYS = 'such as "7d", "24h", "2026-11-01", "2026-11-01T14:30", "today" or "yesterday"'
+_MONTH = re.compile(r"(\d{4})-(\d{2})\Z")
+_WAYS = 'such as "7d", "24h", "2026-11-01", "2026-11-01T14:30", "2026-11", "today" or "yesterday"'
 
 
 class Stretch(NamedTuple):
@@ -97,19 +98,28 @@ def midnight(day: date, zone: tzinfo) -> int:
     return _ms(datetime.combine(day, time(), zone))
 
 
-def period_start(period: str, now_ms: int, zone: tzinfo) -> int:
-    """When ``today``, this ``week`` (from Monday), this ``month`` or ``all`` began."""
+def parse_period(text: str, now_ms: int, zone: tzinfo) -> tuple[int, int]:
+    """The beginning and the end of ``PERIODS``, of a month (``2026-10``) or a day. Weeks begin on Monday; today, this
+    week and this month have no end. Raises ConfigError."""
+    word = text.strip().lower()
     today = local_day(now_ms, zone)
-    match period:
-        case "today":
-            return midnight(today, zone)
-        case "week":
-            return midnight(today - timedelta(days=today.weekday()), zone)
-        case "month":
-            return midnight(today.replace(day=1), zone)
-        case "all":
-            return BEGINNING
-    raise ConfigError(f'unknown period "{period}": expected {", ".join(PERIODS)}')
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    begun = {"today": today, "week": monday, "month": first}
+    over = {
+        "yesterday": (today - timedelta(days=1), today),
+        "last-week": (monday - timedelta(days=7), monday),
+        "last-month": ((first - timedelta(days=1)).replace(day=1), first),
+    }
+    if word == "all":
+        return BEGINNING, END
+    if word in begun:
+        return midnight(begun[word], zone), END
+    if word in over:
+        return _whole_days(*over[word], zone)
+    named = _calendar(word, zone)
+    if named is None:
+        raise ConfigError(f'unknown period "{text}": expected {", ".join(PERIODS)}, a month (2026-10) or a day')
+    return named
 
 
 def parse_since(text: str, now_ms: int, zone: tzinfo) -> int:
@@ -130,19 +140,33 @@ def _moment(text: str, now_ms: int, zone: tzinfo) -> tuple[int, int]:
         return moment, moment
     if word.lower() == "now":
         return now_ms, now_ms
-    today = local_day(now_ms, zone)
-    named = {"today": today, "yesterday": today - timedelta(days=1)}.get(word.lower())
-    try:
-        day = named or date.fromisoformat(word)
-        return midnight(day, zone), midnight(day + timedelta(days=1), zone)
-    except (ValueError, OverflowError):
-        pass
+    if word.lower() in ("today", "yesterday"):
+        day = local_day(now_ms, zone) - timedelta(days=int(word.lower() == "yesterday"))
+        return _whole_days(day, day + timedelta(days=1), zone)
+    if (named := _calendar(word, zone)) is not None:
+        return named
     try:
         at = datetime.fromisoformat(word)
         moment = _ms(at if at.tzinfo is not None else at.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise ConfigError(f'"{text}" is not a moment: expected one {_WAYS}') from None
     return moment, moment
+
+
+def _calendar(word: str, zone: tzinfo) -> tuple[int, int] | None:
+    """The beginning and the end of a month (``2026-10``) or a day (``2026-10-31``); None for anything else."""
+    try:
+        if month := _MONTH.match(word):
+            first = date(int(month[1]), int(month[2]), 1)
+            return _whole_days(first, (first + timedelta(days=31)).replace(day=1), zone)
+        day = date.fromisoformat(word)
+        return _whole_days(day, day + timedelta(days=1), zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _whole_days(first: date, after: date, zone: tzinfo) -> tuple[int, int]:
+    return midnight(first, zone), midnight(after, zone)
 
 
 def short_day(day: date, today: date) -> str:
@@ -155,18 +179,23 @@ def describe(since_ms: int, until_ms: int, now_ms: int, zone: tzinfo, first_ms: 
     """A stretch in words, for the line above a report. ``first_ms`` is the time of the first request, if any."""
     today = local_day(now_ms, zone)
 
-    def words(time_ms: int) -> str:
+    def words(time_ms: int, *, end: bool = False) -> str:
         at = datetime.fromtimestamp(time_ms / 1000, zone)
-        day = short_day(at.date(), today)
-        return day if at.time() == time() else f"{day} {at:%H:%M}"
+        day = local_day(time_ms - 1, zone) if end else at.date()  # of a whole day that is the last
+        if time_ms == midnight(at.date(), zone):
+            return short_day(day, today)
+        return f"{short_day(at.date(), today)} {at:%H:%M}"
 
     if since_ms <= BEGINNING and until_ms >= END:
         return (
             "all requests" if first_ms is None else f"all requests, since {short_day(local_day(first_ms, zone), today)}"
         )
+    if until_ms >= END:
+        return f"since {words(since_ms)}"
+    first, last = words(since_ms), words(until_ms, end=True)
     if since_ms <= BEGINNING:
-        return f"until {words(until_ms)}"
-    return f"since {words(since_ms)}" if until_ms >= END else f"{words(since_ms)} to {words(until_ms)}"
+        return f"until {last}"
+    return last if first == last else f"{first} to {last}"
 
 
 def _ms(at: datetime) -> int:

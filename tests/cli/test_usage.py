@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +90,42 @@ def test_csv_has_a_line_of_names_and_no_total(run: Any, promised: None) -> None:
     assert [row["rule"] for row in rows][:2] == ["tool-use → anthropic", "input-tokens-lt → groq"]
     assert rows[0]["cost_usd"] == "7.81"
     assert len(rows) == 4
+
+
+def test_csv_has_every_nano_dollar(run: Any, book: Any) -> None:
+    for model, cost in [("dear", 9_007_199_254_740_993), ("cheap", 5), ("free", 0), ("even", 100_000_000_000)]:
+        book.add(time_ms=NOW, model=model, usage=Usage(1), cost=cost)
+    rows = list(csv.DictReader(io.StringIO(run("usage", "--by", "model", "--csv").stdout)))
+    assert {row["model"]: row["cost_usd"] for row in rows} == {
+        "dear": "9007199.254740993", "cheap": "0.000000005", "free": "0", "even": "100",
+    }  # fmt: skip
+    assert {row["model"]: row["cost_nano_usd"] for row in rows}["dear"] == "9007199254740993"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t="])
+def test_no_cell_of_csv_is_a_formula(run: Any, book: Any, start: str) -> None:
+    book.add_drafted("rejected", saving=-5, draft_cost=5, cost=1, time_ms=NOW, model=f'{start}HYPERLINK("http://x")')
+    row = next(csv.DictReader(io.StringIO(run("usage", "--by", "model", "--detail", "--csv").stdout)))
+    assert row["model"] == f'\'{start}HYPERLINK("http://x")'
+    assert row["draft_saving_usd"] == "-0.000000005", "a number stays one"
+
+
+def test_a_statement_of_last_month_by_key_and_model(run: Any, book: Any, home: Home) -> None:
+    first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    month = int((first - timedelta(days=1)).timestamp() * 1000)
+    for key, model, time_ms, cost in [
+        ("alice", "m1", month, 30), ("alice", "m1", month + 1000, 40), ("alice", "m2", month, 90),
+        ("bob", "m1", month, 2), ("alice", "m1", int(first.timestamp() * 1000), 500), (None, "m1", month, 7),
+    ]:  # fmt: skip
+        book.add(time_ms=time_ms, key=key, model=model, usage=Usage(10, output=1), cost=cost)
+    by = run("usage", "--profile", "work", "--by", "key,model", "--period", "last-month", "--csv")
+    rows = list(csv.DictReader(io.StringIO(by.stdout)))
+    assert list(rows[0])[:4] == ["key", "model", "requests", "tokens_in"]
+    assert [(row["key"], row["model"], row["requests"], row["cost_nano_usd"]) for row in rows] == [
+        ("alice", "m2", "1", "90"), ("alice", "m1", "2", "70"), ("", "m1", "1", "7"), ("bob", "m1", "1", "2"),
+    ]  # fmt: skip
+    month_name = f"{first - timedelta(days=1):%Y-%m}"
+    assert run("usage", "--by", "key", "--by", "model", "--period", month_name, "--csv").stdout == by.stdout
 
 
 def test_csv_of_nothing_still_names_its_columns(run: Any) -> None:
@@ -220,7 +257,7 @@ def test_json_and_csv_have_the_numbers_of_drafts_and_lost_caches(run: Any, draft
     assert shown["input-tokens-lt → groq"] == (11, 12, 0, 11, 1, 0.01, 0.29, 0, 0, 0, 0.0, 0)
     assert tuple(report["total"][name] for name in names) == (15, 18, 0, 14, 3, 0.11, 0.17, 1, 2, 20_000, 0.0486, 1)
     row = next(csv.DictReader(io.StringIO(run("usage", "--profile", "work", "--detail", "--csv").stdout)))
-    assert tuple(row[name] for name in names) == tuple(map(str, shown["tool-use → anthropic"]))
+    assert tuple(float(row[name]) for name in names) == shown["tool-use → anthropic"]
 
 
 def test_what_is_unknown_as_a_whole_is_no_zero(run: Any, book: Any) -> None:
@@ -303,6 +340,8 @@ def test_a_profile_with_a_wrong_file_shows_its_rules_as_recorded(run: Any, book:
         (("--profile", "wrk"), 'did you mean "work"?'),
         (("--since", "soon"), "expected one such as"),
         (("--by", "colour"), "'colour' is not one of"),
+        (("--by", "key,colour"), "'colour' is not one of"),
+        (("--period", "soon"), "expected today, yesterday"),
         (("--json", "--csv"), "exclude each other"),
         (("--period", "week", "--since", "7d"), "exclude each other"),
     ],

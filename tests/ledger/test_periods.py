@@ -19,9 +19,9 @@ from router.ledger.periods import (
     Stretch,
     cut,
     describe,
+    parse_period,
     parse_since,
     parse_until,
-    period_start,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -65,6 +65,9 @@ NOW = ms("2026-11-18T14:30:00+00:00")  # a Wednesday
         pytest.param(
             "yesterday", UTC, ms("2026-11-17T00:00+00:00"), ms("2026-11-18T00:00+00:00"), id="yesterday is a whole day"
         ),
+        pytest.param(
+            "2026-10", BERLIN, ms("2026-10-01T00:00+02:00"), ms("2026-11-01T00:00+01:00"), id="a month is a whole one"
+        ),
     ],
 )  # fmt: skip
 def test_a_moment_is_read_as_written(text: str, zone: ZoneInfo, since: int, until: int) -> None:
@@ -72,28 +75,39 @@ def test_a_moment_is_read_as_written(text: str, zone: ZoneInfo, since: int, unti
     assert parse_until(text, NOW, zone) == until
 
 
-@pytest.mark.parametrize("text", ["", "soon", "7", "7 fortnights", "2026-13-01", "11/01/2026"])
+@pytest.mark.parametrize("text", ["", "soon", "7", "7 fortnights", "2026-13-01", "2026-13", "0000-01", "11/01/2026"])
 def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ConfigError, match="2026-11-01"):
         parse_since(text, NOW, UTC)
 
 
 @pytest.mark.parametrize(
-    ("period", "start"),
+    ("period", "start", "end"),
     [
-        ("today", "2026-11-18T00:00+01:00"),
-        ("week", "2026-11-16T00:00+01:00"),
-        ("month", "2026-11-01T00:00+01:00"),
-        ("all", "1970-01-01T00:00+00:00"),
+        ("today", "2026-11-18T00:00+01:00", None),
+        ("yesterday", "2026-11-17T00:00+01:00", "2026-11-18T00:00+01:00"),
+        ("week", "2026-11-16T00:00+01:00", None),
+        ("last-week", "2026-11-09T00:00+01:00", "2026-11-16T00:00+01:00"),
+        ("month", "2026-11-01T00:00+01:00", None),
+        ("last-month", "2026-10-01T00:00+02:00", "2026-11-01T00:00+01:00"),
+        ("2025-12", "2025-12-01T00:00+01:00", "2026-01-01T00:00+01:00"),
+        ("2026-10-25", "2026-10-25T00:00+02:00", "2026-10-26T00:00+01:00"),
+        ("all", "1970-01-01T00:00+00:00", None),
     ],
 )
-def test_periods_begin_at_local_midnight(period: str, start: str) -> None:
-    assert period_start(period, NOW, BERLIN) == ms(start)
+def test_periods_begin_and_end_at_local_midnight(period: str, start: str, end: str | None) -> None:
+    assert parse_period(period, NOW, BERLIN) == (ms(start), END if end is None else ms(end))
 
 
-def test_an_unknown_period_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="today, week, month, all"):
-        period_start("year", NOW, UTC)
+def test_the_month_before_january_is_of_another_year() -> None:
+    january = ms("2026-01-05T10:00+00:00")
+    assert parse_period("last-month", january, UTC) == parse_period("2025-12", january, UTC)
+
+
+@pytest.mark.parametrize("text", ["year", "2026-13", "7d", "2026-11-01T14:30", ""])
+def test_an_unknown_period_names_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigError, match="today, yesterday, week, last-week, month, last-month, all, a month"):
+        parse_period(text, NOW, UTC)
 
 
 @given(st.integers(0, 40 * DAY_MS), st.integers(0, 40 * DAY_MS))
@@ -146,8 +160,10 @@ def test_days_follow_each_other_and_know_their_moments(start: int, length: int, 
         (BEGINNING, END, None, "all requests"),
         (ms("2026-11-01T00:00+00:00"), END, None, "since 1 Nov"),
         (ms("2025-11-01T09:05+00:00"), END, None, "since 1 Nov 2025 09:05"),
-        (ms("2026-11-01T00:00+00:00"), ms("2026-11-02T00:00+00:00"), None, "1 Nov to 2 Nov"),
-        (BEGINNING, ms("2026-11-02T00:00+00:00"), None, "until 2 Nov"),
+        (ms("2026-11-01T00:00+00:00"), ms("2026-11-03T00:00+00:00"), None, "1 Nov to 2 Nov"),
+        (ms("2026-11-01T00:00+00:00"), ms("2026-11-02T00:00+00:00"), None, "1 Nov"),
+        (ms("2026-11-01T00:00+00:00"), ms("2026-11-02T10:30+00:00"), None, "1 Nov to 2 Nov 10:30"),
+        (BEGINNING, ms("2026-11-02T00:00+00:00"), None, "until 1 Nov"),
     ],
 )
 def test_a_period_is_described_in_words(since: int, until: int, first: int | None, text: str) -> None:
