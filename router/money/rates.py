@@ -142,6 +142,25 @@ class Rates:
             return self
         return replace(chosen, changes=(), variants=(), source=self.source)
 
+    def dearest(self, moment: date, tokens: int) -> Rates:
+        """The highest rate of each kind that a request with at most so many input tokens can be charged at ``moment``,
+        whatever its service class, its length and what is cached of it; without tiers and variants.
+
+        ``input`` is the dearest way in which a token can be read, ``output`` in which it can be written."""
+        contexts = [dict(variant.when) for variant in self.variants]
+        due = [self.on(moment, context) for context in (None, *contexts)]
+        due += [tier.rates for rates in due for tier in rates.tiers if tier.above < tokens]
+
+        def most(*kinds: str) -> int | None:
+            prices = (getattr(rates, kind) for rates in due for kind in kinds)
+            return max((price for price in prices if price is not None), default=None)
+
+        read = most("input", "cache_read", "cache_write", "cache_write_1h")
+        written = most("output", "reasoning")
+        return Rates(
+            input=read, output=written, web_search=most("web_search"), request=most("request"), source=self.source
+        )
+
     def for_input(self, tokens: int) -> Rates:
         """The rates of a request with this many input tokens in all (fresh, read and written)."""
         chosen = self
