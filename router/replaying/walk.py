@@ -1,0 +1,341 @@
+"""Past requests on other rules, one after the other, in the order and at the times they came.
+
+A request is decided from what was known when it came: what others had been answered by then. So what becomes of a
+request (where its conversation is now, what is cached, what is spent) is noted when its answer began or ended, as the
+ledger has it, and not before.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import Any
+
+from router.health.prompt_caches import PromptCaches
+from router.ledger.traffic import PastExchange
+from router.money.budget import BudgetMeter
+from router.money.prices import PriceTable
+from router.profile.profile import Profile
+from router.providers.credentials import Credentials
+from router.providers.traits import preferred_format
+from router.replaying.deciding import Cause, Decided, Decider, ReplayedTenant, Undecided
+from router.replaying.facts import record_of
+from router.replaying.learned import Learned
+from router.replaying.pricing import Priced, Pricing
+from router.routing.rules import Target
+from router.server.counting import counts
+from router.wire.usage import Usage
+
+_ANSWERED = ("ok", "partial")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One request on other rules. ``decided`` is ``None`` where that can't be told, for want of ``causes``.
+
+    ``stays``: it would have gone where it went, and whatever happened then would have happened again. ``served``: who
+    would have answered. ``nano_usd`` and ``list_nano_usd`` are what it would have cost, ``None`` where that isn't
+    known; ``usage`` the tokens. ``cache_left`` tokens would have stayed behind in the prompt cache of another target,
+    ``cache_left_nano_usd`` is what reading them there would have saved. ``by_budget``: a condition looked at the spent
+    share of a budget, which is estimated itself.
+    """
+
+    row: PastExchange
+    decided: Decided | None
+    causes: tuple[Cause, ...] = ()
+    stays: bool = False
+    served: Target | None = None
+    usage: Usage | None = None
+    nano_usd: int | None = None
+    list_nano_usd: int | None = None
+    learned_output: bool = False
+    cache_left: int | None = None
+    cache_left_nano_usd: int | None = None
+    by_budget: bool = False
+
+
+def replayed(
+    rows: Iterable[PastExchange],
+    profile: Profile,
+    prices: PriceTable,
+    learned: Learned,
+    *,
+    before: Profile | None = None,
+    credentials: Credentials | None = None,
+    spent: tuple[int, int] = (0, 0),
+) -> Iterator[Replayed]:
+    """Every request to generate on the rules of ``profile``, oldest first.
+
+    ``before`` is the profile that they came through, ``credentials`` say which providers have a key for requests that
+    no rule takes; ``spent`` are the nano-dollars of the first request's day and month before it.
+    """
+    walk = _Walk(profile, prices, learned, before or profile, credentials or Credentials({}), spent)
+    for row in rows:
+        found = walk.step(row)
+        if found is not None:
+            yield found
+
+
+@dataclass(order=True)
+class _Event:
+    """Something becomes known at a time, in milliseconds."""
+
+    time_ms: float
+    number: int
+    happen: Callable[[], None] = field(compare=False)
+
+
+class _Spend:
+    """The share of a budget that would have been spent by now."""
+
+    def __init__(self, profile: Profile, spent: tuple[int, int]) -> None:
+        budget = profile.budget
+        self._zone = profile.timezone
+        self._meter = BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
+        self._before: tuple[int, int] | None = spent
+        self._now = datetime(1970, 1, 1, tzinfo=UTC)
+        self._estimated = False  # whether estimates are among what was spent
+        self.asked_estimate = False
+
+    def at(self, time_ms: float) -> None:
+        """Time goes on."""
+        self._now = datetime.fromtimestamp(time_ms / 1000, self._zone)
+        self.asked_estimate = False
+        if self._meter is not None and self._before is not None:
+            day, month = self._before
+            self._meter.load(self._now, day_nano=day, month_nano=month)
+            self._before = None
+
+    def add(self, nano_usd: int | None, *, estimated: bool) -> None:
+        self._estimated = self._estimated or estimated
+        if self._meter is not None and nano_usd:
+            self._meter.add(self._now, nano_usd)
+
+    def used(self) -> float | None:
+        """The spent share of the tightest limit; ``None`` without any."""
+        if self._meter is None:
+            return None
+        self.asked_estimate = self._estimated
+        return self._meter.used_share(self._now)
+
+
+class _Walk:
+    """What is remembered from request to request."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        prices: PriceTable,
+        learned: Learned,
+        before: Profile,
+        credentials: Credentials,
+        spent: tuple[int, int],
+    ) -> None:
+        self.profile = profile
+        self.pricing = Pricing(profile, prices, learned, before)
+        self.tenant = ReplayedTenant(profile, credentials, prices)
+        self.spend = _Spend(profile, spent)
+        self.decider = Decider(self.tenant, self.spend.used)
+        self.was = PromptCaches()  # what targets had in their caches, as things went
+        self.would = PromptCaches()  # and would have had
+        self._events: list[_Event] = []
+        self._numbers = count()
+
+    def step(self, row: PastExchange) -> Replayed | None:
+        """Decide and price one request; ``None`` for one that only counts tokens, which costs nothing."""
+        self._until(row.time_ms)
+        self._now(row.time_ms)
+        record = record_of(row)
+        try:
+            decided = self.decider.decide(row, record)
+        except Undecided as error:
+            self._undecided(row)
+            return Replayed(row, None, error.causes) if row.kind == "generate" else None
+        if row.kind == "count":
+            self._counted(row, decided)
+            return None
+        by_budget = self.spend.asked_estimate
+        return self._would_be(row, record or {}, decided, by_budget)
+
+    # --- what becomes of a request --------------------------------------------------------------------------------
+
+    def _would_be(self, row: PastExchange, record: Mapping[str, Any], decided: Decided, by_budget: bool) -> Replayed:
+        stays = _stays(row, decided)
+        if stays:
+            served = Target(row.provider, row.model) if row.provider is not None else None
+            priced, exact = self._priced_again(row, record, served)
+        elif decided.target is None:
+            served, priced, exact = None, Priced(None, 0, 0), True
+        else:
+            served, exact = decided.target, False
+            cached = self._held(self.would, row, served)
+            priced = self.pricing.at(row, served, record=record, cached=cached)
+        left = self._left(row, served)
+        self._note(row, record, served, priced, stays=stays, exact=exact)
+        return Replayed(
+            row, decided, (), stays, served, priced.usage, priced.nano_usd, priced.list_nano_usd,
+            priced.learned_output, *left, by_budget,
+        )  # fmt: skip
+
+    def _priced_again(self, row: PastExchange, record: Mapping[str, Any], served: Target | None) -> tuple[Priced, bool]:
+        """What a request costs that goes where it went: as recorded, but for what the target has more or less of it in
+        its prompt cache because earlier requests of the conversation went elsewhere. True: it is the recorded cost."""
+        recorded = Priced(row.usage, row.cost_nano_usd if row.attempts else 0, row.list_nano_usd if row.attempts else 0)
+        if served is None or served.provider not in self.profile.providers or row.tokens_in is None:
+            return recorded, True
+        shift = self._held(self.would, row, served) - self._held(self.was, row, served)
+        if not shift or row.cost_nano_usd is None or row.list_nano_usd is None:
+            return recorded, True
+        provider, model = self.profile.providers[served.provider], served.model or ""
+        usage = _shifted(row.usage, shift, writes=self.pricing.writes(provider, model, row.api))
+        now, then = (self.pricing.charged(row, provider, model, each) for each in (usage, row.usage))
+        if now[0] is None or then[0] is None or now[1] is None or then[1] is None:
+            return recorded, True
+        cost = max(0, row.cost_nano_usd + now[0] - then[0])
+        value = max(0, row.list_nano_usd + now[1] - then[1])
+        return Priced(usage, cost, value), usage == row.usage
+
+    def _held(self, caches: PromptCaches, row: PastExchange, target: Target) -> int:
+        """How many of a request's tokens a target has in its prompt cache."""
+        if row.conversation is None:
+            return 0
+        tokens = self.pricing.input_tokens(row, target.provider, target.model or "")
+        return caches.of(row.conversation, (target.provider, target.model or ""), tokens, self.tenant.health.now)
+
+    def _left(self, row: PastExchange, served: Target | None) -> tuple[int | None, int | None]:
+        """The prompt cache that the conversation would have left behind."""
+        if row.conversation is None or served is None or row.draft == "accepted":
+            return None, None
+        last = self.last_of(row.conversation)
+        if last is None or (last.provider, last.model) == (served.provider, served.model):
+            return None, None
+        return self.tenant.cache_at(row.conversation, last, row.estimated_input)
+
+    def last_of(self, conversation: str) -> Target | None:
+        """Where a conversation was last; ``None`` also where that isn't known."""
+        return None if self.tenant.is_lost(conversation) else self.tenant.target_of(conversation)
+
+    def _note(
+        self,
+        row: PastExchange,
+        record: Mapping[str, Any],
+        served: Target | None,
+        priced: Priced,
+        *,
+        stays: bool,
+        exact: bool,
+    ) -> None:
+        """Have it known when its answer begins, and when it ends, what becomes of it."""
+        end_ms = row.time_ms + (row.duration_ms or 0.0)
+        answered = _answered(row)
+        if row.provider is not None and answered:
+            self._at(end_ms, partial(self._cache, self.was, row, record, Target(row.provider, row.model), row.usage))
+        if served is not None and (answered or not stays):
+            if row.conversation is not None and not (stays and row.draft == "accepted"):
+                self._at(_began_ms(row), partial(self.tenant.remember, row.conversation, served))
+            self._at(end_ms, partial(self._settle, row, record, served, priced))
+        self._at(end_ms, partial(self.spend.add, priced.nano_usd, estimated=not exact))
+
+    def _settle(self, row: PastExchange, record: Mapping[str, Any], served: Target, priced: Priced) -> None:
+        """The answer is whole."""
+        provider, usage = self.profile.providers.get(served.provider), priced.usage
+        if provider is None or usage is None:
+            return
+        key, health = (served.provider, served.model or ""), self.tenant.health
+        if row.response_id is not None:
+            own = preferred_format(provider, "openai-responses", key[1]) == "openai-responses"
+            self.tenant.gave(row.response_id, served, own=own)
+        if usage.output is not None:
+            health.performance.observe(key, health.now, ok=True, output_tokens=usage.output)
+        self._cache(self.would, row, record, served, usage)
+        if row.conversation is not None:
+            health.caches.note(row.conversation, key, believed(usage), health.now)
+
+    def _cache(
+        self, caches: PromptCaches, row: PastExchange, record: Mapping[str, Any], target: Target, usage: Usage
+    ) -> None:
+        provider = self.profile.providers.get(target.provider)
+        if row.conversation is None or provider is None:
+            return
+        model = target.model or ""
+        held = self.pricing.held(usage, provider, model, row.api, record)
+        caches.note(row.conversation, (target.provider, model), held, self.tenant.health.now)
+
+    def _counted(self, row: PastExchange, decided: Decided) -> None:
+        """Whoever counted a conversation's tokens is where it was last."""
+        target = decided.target
+        if target is None or row.conversation is None or row.outcome != "ok":
+            return
+        provider = self.profile.providers[target.provider]
+        if any(counts(provider, api) for api in provider.formats):
+            self._at(_began_ms(row), partial(self.tenant.remember, row.conversation, target))
+
+    def _undecided(self, row: PastExchange) -> None:
+        """It isn't known where it went, nor where its conversation is; its cost is taken to be what it was."""
+        if row.conversation is not None:
+            self._at(_began_ms(row), partial(self.tenant.lose, row.conversation))
+        if row.kind == "generate":
+            self._at(row.time_ms + (row.duration_ms or 0.0), partial(self.spend.add, row.cost_nano_usd, estimated=True))
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _at(self, time_ms: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._events, _Event(time_ms, next(self._numbers), happen))
+
+    def _until(self, time_ms: float) -> None:
+        """Let happen what has happened by then."""
+        while self._events and self._events[0].time_ms <= time_ms:
+            event = heapq.heappop(self._events)
+            self._now(event.time_ms)
+            event.happen()
+
+    def _now(self, time_ms: float) -> None:
+        self.tenant.health.clock_s = time_ms / 1000
+        self.spend.at(time_ms)
+
+
+def believed(usage: Usage) -> int:
+    """What the server takes a target to hold of a conversation after such an answer."""
+    read, written = usage.cache_read or 0, (usage.cache_write or 0) + (usage.cache_write_1h or 0)
+    return read + written if written or not read else read + (usage.input or 0)
+
+
+def _stays(row: PastExchange, decided: Decided) -> bool:
+    """Whether a request goes where it went. The same rule in the same order sends it there also where another target
+    was called for reasons of that moment."""
+    rule, target = decided.rule, decided.target
+    if rule is not None and rule.hash == row.rule_hash and decided.decision is not None and not decided.decision.why:
+        return True
+    if target is None:
+        return row.attempts == 0
+    return row.first_provider == target.provider and row.first_model == target.model
+
+
+def _answered(row: PastExchange) -> bool:
+    """Whether the client got an answer, or the beginning of one."""
+    return row.outcome in _ANSWERED or (row.outcome in ("client-gone", "drained") and row.first_byte_ms is not None)
+
+
+def _began_ms(row: PastExchange) -> float:
+    """When it was known who answers."""
+    took = row.first_byte_ms if row.stream and row.first_byte_ms is not None else row.duration_ms
+    return row.time_ms + (took or 0.0)
+
+
+def _shifted(usage: Usage, shift: int, *, writes: bool) -> Usage:
+    """The same request with so many tokens more (or less) read from the cache: less (or more) of it are written, at a
+    target that writes what it is told to, or read fresh."""
+    fresh, read, write, long = (
+        count or 0 for count in (usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h)
+    )
+    for_an_hour = bool(long) and not write
+    room = fresh if not writes else long if for_an_hour else write
+    more = max(-read, min(shift, room))
+    moved = replace(usage, cache_read=read + more)
+    if not writes:
+        return replace(moved, input=fresh - more)
+    return replace(moved, cache_write_1h=long - more) if for_an_hour else replace(moved, cache_write=write - more)
