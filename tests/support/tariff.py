@@ -54,7 +54,10 @@ PRICES: Mapping[tuple[str, str], Price] = {
     ),
     ("openai", "gpt-5.4"): Price(
         "2.5", "15", "0.25", above=(272_000, Price("5", "22.5", "0.5")),
-        tiers={"flex": Price("1.25", "7.5", "0.13"), "priority": Price("5", "30", "0.5")},
+        tiers={
+            "flex": Price("1.25", "7.5", "0.13", above=(272_000, Price("2.5", "11.25", "0.25"))),
+            "priority": Price("5", "30", "0.5"),
+        },
     ),
     ("gemini", "gemini-2.5-pro"): Price("1.25", "10", "0.125", above=(200_000, Price("2.5", "15", "0.25"))),
     ("groq", "llama-3.3-70b-versatile"): Price("0.59", "0.79"),
@@ -168,7 +171,7 @@ def _endpoint(path: str) -> str:
 
 def _draw_usage(draw: Random, provider: str) -> Used:
     """Few tokens and many, with and without a cache; each provider has what its usage can say."""
-    size = draw.choice([10, 1000, 30_000, 150_000])
+    size = draw.choice([10, 1000, 30_000, 150_000, 290_000])
     some = lambda chance: draw.randrange(1, size) if draw.random() < chance else 0  # noqa: E731
     output = draw.choice([0, draw.randrange(1, 50), draw.randrange(1, 30_000)])
     writes = provider in ("anthropic", "lab")
