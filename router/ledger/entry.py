@@ -85,7 +85,7 @@ class Settlement:
     where nothing was lost; ``cache_lost_nano_usd`` is what reading them there would have saved on their input price.
     ``held_nano_usd`` is what budgets count beside the cost: for calls that may be charged, nobody knows how much.
     ``at_default_nano_usd`` and ``at_requested_nano_usd`` are what the request would have cost at the profile's default
-    and at the model that was asked for.
+    and at the model that was asked for; ``baselines`` says how that was worked out (JSON, see ``money.savings``).
     """
 
     id: str
@@ -109,3 +109,4 @@ class Settlement:
     held_nano_usd: int | None = None
     at_default_nano_usd: int | None = None
     at_requested_nano_usd: int | None = None
+    baselines: str | None = None

@@ -60,6 +60,7 @@ class PastRequest:
     charged_ms: int | None
     at_default_nano_usd: int | None
     at_requested_nano_usd: int | None
+    baselines: str | None
 
     @property
     def failed(self) -> bool:

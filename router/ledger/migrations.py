@@ -261,4 +261,35 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE rollup_day ADD COLUMN at_requested_nano_usd INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE rollup_day ADD COLUMN at_requested_paid_nano_usd INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE requests ADD COLUMN baselines TEXT;      -- JSON: how at_default and at_requested were worked out
+
+    -- What calls cost that another call of the request followed: drafts that weren't taken, failures before a further
+    -- try; and how many such calls of unknown cost there were.
+    ALTER TABLE rollup ADD COLUMN wasted_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup ADD COLUMN wasted_unknown INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup SET wasted_nano_usd = kept.wasted, wasted_unknown = kept.unknown
+    FROM (
+        SELECT r.time_ms / 3600000 AS hour, r.profile, r.rule, r.rule_hash, r.kind, ifnull(r.provider, '') AS provider,
+            ifnull(r.model, '') AS model, r.client, ifnull(r.key, '') AS key,
+            ifnull(sum(a.cost_nano_usd), 0) AS wasted, sum(a.cost_nano_usd IS NULL) AS unknown
+        FROM requests r CROSS JOIN attempts a ON a.request_id = r.id AND a.number < r.attempts
+        WHERE r.state = 'settled' AND r.attempts > 1 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS kept
+    WHERE rollup.profile = kept.profile AND rollup.hour = kept.hour AND rollup.rule_hash = kept.rule_hash
+        AND rollup.rule = kept.rule AND rollup.kind = kept.kind AND rollup.provider = kept.provider
+        AND rollup.model = kept.model AND rollup.client = kept.client AND rollup.key = kept.key;
+
+    ALTER TABLE rollup_day ADD COLUMN wasted_nano_usd INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollup_day ADD COLUMN wasted_unknown INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup_day SET wasted_nano_usd = hours.wasted, wasted_unknown = hours.unknown
+    FROM (
+        SELECT hour / 24 AS day, profile, rule, rule_hash, kind, provider, model, client, key,
+            sum(wasted_nano_usd) AS wasted, sum(wasted_unknown) AS unknown
+        FROM rollup GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS hours
+    WHERE rollup_day.profile = hours.profile AND rollup_day.day = hours.day AND rollup_day.rule_hash = hours.rule_hash
+        AND rollup_day.rule = hours.rule AND rollup_day.kind = hours.kind AND rollup_day.provider = hours.provider
+        AND rollup_day.model = hours.model AND rollup_day.client = hours.client AND rollup_day.key = hours.key;
+    """,
 )

@@ -33,7 +33,8 @@ _COLUMNS: dict[Dimension, tuple[str, ...]] = {
     "conversation": ("ifnull(r.conversation, '')",),
     "price": ("ifnull(r.price_source, CASE WHEN r.attempts > 0 AND r.cost_nano_usd IS NULL THEN '?' ELSE '' END)",),
 }
-_ONLY_IN_REQUESTS = frozenset({"tag", "conversation", "price"})
+ONLY_IN_REQUESTS: frozenset[Dimension] = frozenset({"tag", "conversation", "price"})
+DELETED = "(deleted)"  # in their place, of requests of which only sums are kept
 _COUNTED = "r.kind IN ('generate', 'embed')"
 _SETTLED = f"{_COUNTED} AND r.state = 'settled'"
 
@@ -45,7 +46,8 @@ class Sums:
     ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
     ``fallbacks`` are requests of which a call went to a next candidate, ``drafted`` those that a draft was asked for,
     ``attempts`` all calls. ``at_default`` requests, for which ``at_default_paid`` was paid, would have cost
-    ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for.
+    ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for. ``wasted`` is the part of
+    the cost that is of calls which another call followed, all but ``wasted_unknown`` of them.
     """
 
     requests: int = 0
@@ -68,20 +70,30 @@ class Sums:
     at_requested: int = 0
     at_requested_nano_usd: int = 0
     at_requested_paid_nano_usd: int = 0
+    wasted_nano_usd: int = 0
+    wasted_unknown: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) - getattr(other, name) for name in _NAMES))
 
     @property
     def tokens_in(self) -> int:
         """All input: fresh, read from a cache and written to one."""
         return self.input + self.cache_read + self.cache_write
 
+    @property
+    def answered(self) -> int:
+        """Requests that didn't fail: those that can be compared, if enough is known of them."""
+        return self.requests - self.errors
+
 
 _NAMES = tuple(f.name for f in fields(Sums))
 _OF_SUMS = ", ".join(f"sum(r.{name})" for name in _NAMES)
 # One request's part in each, as ``writing.rollup_amounts`` has it.
-_OF_REQUESTS = ", ".join(
+OF_REQUESTS = ", ".join(
     f"ifnull(sum({amount}), 0)"
     for amount in (
         "1",
@@ -106,6 +118,11 @@ _OF_REQUESTS = ", ".join(
                 f"CASE WHEN r.cost_nano_usd IS NOT NULL THEN {elsewhere} END",
                 f"CASE WHEN {elsewhere} IS NOT NULL THEN r.cost_nano_usd END",
             )
+        ),
+        *(
+            f"CASE WHEN r.attempts > 1 THEN "
+            f"(SELECT sum({amount}) FROM attempts a WHERE a.request_id = r.id AND a.number < r.attempts) END"
+            for amount in ("a.cost_nano_usd", "a.cost_nano_usd IS NULL")
         ),
     )
 )
@@ -171,17 +188,25 @@ NO_LOSS = CacheLoss()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One profile's requests within ``stretches`` (milliseconds), which ``cut`` is the division of."""
+    """One profile's requests within ``stretches`` (milliseconds), which ``cut`` is the division of.
+
+    ``deleted``: what only requests know is ``DELETED`` in every row.
+    """
 
     profile: str
     by: tuple[Dimension, ...]
     stretches: Sequence[Stretch]
     cut: Cut
+    deleted: bool = False
 
     @property
     def columns(self) -> list[str]:
         """The dimensions' columns, in their order; a rule has two."""
-        return [column for dimension in self.by for column in _COLUMNS[dimension]]
+        return [
+            column
+            for dimension in self.by
+            for column in ((f"'{DELETED}'",) if self.deleted and dimension in ONLY_IN_REQUESTS else _COLUMNS[dimension])
+        ]
 
 
 Group = tuple[int, tuple[str, ...]]  # number of the stretch, values of the columns
@@ -189,24 +214,45 @@ Group = tuple[int, tuple[str, ...]]  # number of the stretch, values of the colu
 
 def sums(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, Sums]]:
     """The sums of each group, in several parts: they are to be added up."""
-    if _ONLY_IN_REQUESTS.isdisjoint(query.by):
-        parts: list[tuple[str, str, str, str, Sequence[Stretch]]] = [
-            ("rollup_day", "day", _COUNTED, _OF_SUMS, query.cut.days),
-            ("rollup", "hour", _COUNTED, _OF_SUMS, query.cut.hours),
-            ("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.cut.requests),
-        ]
+    if ONLY_IN_REQUESTS.isdisjoint(query.by):
+        yield from of_sums(connection, query)
+        yield from of_requests(connection, query, query.cut.requests)
     else:
-        parts = [("requests", "time_ms", _SETTLED, _OF_REQUESTS, query.stretches)]
-    for table, unit, condition, amounts, stretches in parts:
-        if stretches:
-            text = (
-                f"{_with(stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, {amounts} "
-                f"FROM stretch CROSS JOIN {table} r WHERE r.profile = ? AND r.{unit} >= since AND r.{unit} < until "
-                f"AND {condition} {_group_by(query)}"
-            )
-            width = 1 + len(query.columns)
-            for row in connection.execute(text, (query.profile,)):
-                yield (row[0], row[1:width]), Sums(*row[width:])
+        yield from of_requests(connection, query, query.stretches)
+
+
+def of_sums(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group, Sums]]:
+    """The sums of each group within the whole days and hours."""
+    yield from _of(connection, query, "rollup_day", "day", _COUNTED, _OF_SUMS, query.cut.days)
+    yield from _of(connection, query, "rollup", "hour", _COUNTED, _OF_SUMS, query.cut.hours)
+
+
+def of_requests(
+    connection: sqlite3.Connection, query: Query, stretches: Sequence[Stretch]
+) -> Iterator[tuple[Group, Sums]]:
+    """The sums of each group of the requests that are there."""
+    yield from _of(connection, query, "requests", "time_ms", _SETTLED, OF_REQUESTS, stretches)
+
+
+def _of(
+    connection: sqlite3.Connection,
+    query: Query,
+    table: str,
+    unit: str,
+    condition: str,
+    amounts: str,
+    stretches: Sequence[Stretch],
+) -> Iterator[tuple[Group, Sums]]:
+    if not stretches:
+        return
+    text = (
+        f"{_with(stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, {amounts} "
+        f"FROM stretch CROSS JOIN {table} r WHERE r.profile = ? AND r.{unit} >= since AND r.{unit} < until "
+        f"AND {condition} {_group_by(query)}"
+    )
+    width = 1 + len(query.columns)
+    for row in connection.execute(text, (query.profile,)):
+        yield (row[0], row[1:width]), Sums(*row[width:])
 
 
 def durations(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[int, tuple[str, ...], float]]:

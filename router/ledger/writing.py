@@ -7,9 +7,9 @@ record may be written again after a crash or from the spill file without countin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 from router.ledger.entry import AttemptRecord, Intent, Settlement
 from router.wire.usage import Usage
@@ -32,9 +32,11 @@ _SETTLE_REQUEST = """
         provider = coalesce(?, provider), model = coalesce(?, model), facts = coalesce(?, facts),
         estimated_input = coalesce(?, estimated_input), conversation = coalesce(?, conversation),
         cache_lost = coalesce(?, cache_lost), cache_lost_nano_usd = coalesce(?, cache_lost_nano_usd),
-        dropped = ?, trace = ?, held_nano_usd = ?, at_default_nano_usd = ?, at_requested_nano_usd = ?
+        dropped = ?, trace = ?, held_nano_usd = ?, at_default_nano_usd = coalesce(?, at_default_nano_usd),
+        at_requested_nano_usd = coalesce(?, at_requested_nano_usd), baselines = coalesce(?, baselines)
     WHERE id = ? AND state = 'open'
-    RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key
+    RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key,
+        at_default_nano_usd, at_requested_nano_usd
 """
 _INSERT_ATTEMPT = """
     INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, reserved_nano_usd, state)
@@ -69,6 +71,15 @@ _SET_FACTS = """
         cache_lost_nano_usd = coalesce(?, cache_lost_nano_usd)
     WHERE id = ?
 """
+_COMPARED_BEFORE = """
+    SELECT time_ms, profile, rule, rule_hash, kind, provider, model, client, key, state, cost_nano_usd,
+        at_default_nano_usd, at_requested_nano_usd
+    FROM requests WHERE id = ?
+"""
+_SET_BASELINES = """
+    UPDATE requests SET at_default_nano_usd = ?, at_requested_nano_usd = ?, baselines = coalesce(baselines, ?)
+    WHERE id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,8 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Annotate:
-    """The recorded facts of a request (JSON text), found out after its reply, and what its move to another target
-    lost of a prompt cache, which is known once its conversation is."""
+    """The recorded facts of a request (JSON text), found out after its reply, and what is known once its conversation
+    is: what its move to another target lost of a prompt cache, and what it would have cost elsewhere."""
 
     request_id: str
     facts: str
@@ -90,6 +101,9 @@ class Annotate:
     conversation: str | None = None
     cache_lost: int | None = None
     cache_lost_nano_usd: int | None = None
+    at_default_nano_usd: int | None = None
+    at_requested_nano_usd: int | None = None
+    baselines: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +164,10 @@ ROLLUP_SUMS = (
     "at_requested",
     "at_requested_nano_usd",
     "at_requested_paid_nano_usd",
+    "wasted_nano_usd",
+    "wasted_unknown",
 )
+_COMPARED = slice(ROLLUP_SUMS.index("at_default"), ROLLUP_SUMS.index("at_requested_paid_nano_usd") + 1)
 
 
 def _add_to(table: str, unit: str) -> str:
@@ -182,9 +199,7 @@ def write_records(connection: sqlite3.Connection, records: Iterable[Record]) -> 
             elif isinstance(record, Settle):
                 _settle(connection, record, sums, seen_rules)
             else:
-                facts = (record.facts, record.estimated_input, record.conversation)
-                loss = (record.cache_lost, record.cache_lost_nano_usd)
-                connection.execute(_SET_FACTS, (*facts, *loss, record.request_id))
+                _annotate(connection, record, sums)
         connection.executemany(_ADD_TO_HOURS, ((*key, *values) for key, values in sums.items()))
         connection.executemany(
             _ADD_TO_DAYS, ((key.hour // HOURS_A_DAY, *key[1:], *values) for key, values in sums.items())
@@ -238,22 +253,54 @@ def _settle(
             *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
             *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
             *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace),
-            *(s.held_nano_usd, s.at_default_nano_usd, s.at_requested_nano_usd, s.id),
+            *(s.held_nano_usd, s.at_default_nano_usd, s.at_requested_nano_usd, s.baselines, s.id),
         ),
     ).fetchone()
     if row is None:  # settled already
         return
     if not record.attempts:
         connection.execute(_FORGET_ATTEMPTS, (s.id,))
-    time_ms, profile, rule, rule_hash, kind, provider, model, client, key = row
+    at_default, at_requested = row[-2:]  # from an annotation, if one was written before
+    if (at_default, at_requested) != (s.at_default_nano_usd, s.at_requested_nano_usd):
+        s = replace(s, at_default_nano_usd=at_default, at_requested_nano_usd=at_requested)
+    _add(sums, row, rollup_amounts(replace(record, settlement=s)))
+    time_ms, profile, rule, rule_hash, *_ = row
+    _, first_ms, last_ms = seen_rules.get((profile, rule_hash), (rule, time_ms, time_ms))
+    seen_rules[profile, rule_hash] = (rule, min(first_ms, time_ms), max(last_ms, time_ms))
+
+
+def _annotate(connection: sqlite3.Connection, note: Annotate, sums: dict[RollupKey, list[int]]) -> None:
+    """Add what was found out. Baselines are taken once: of a settled request they are added to the sums then."""
+    facts = (note.facts, note.estimated_input, note.conversation)
+    connection.execute(_SET_FACTS, (*facts, note.cache_lost, note.cache_lost_nano_usd, note.request_id))
+    if note.at_default_nano_usd is None and note.at_requested_nano_usd is None:
+        return
+    row = connection.execute(_COMPARED_BEFORE, (note.request_id,)).fetchone()
+    if row is None:
+        return
+    state, cost, *before = row[9:]
+    after = [
+        new if old is None else old
+        for old, new in zip(before, (note.at_default_nano_usd, note.at_requested_nano_usd), strict=True)
+    ]
+    connection.execute(_SET_BASELINES, (*after, note.baselines, note.request_id))
+    if state == "settled":
+        more = [0] * len(ROLLUP_SUMS)
+        more[_COMPARED] = [
+            now - then for now, then in zip(_compared(after, cost), _compared(before, cost), strict=True)
+        ]
+        _add(sums, row, more)
+
+
+def _add(sums: dict[RollupKey, list[int]], row: Sequence[Any], amounts: Sequence[int]) -> None:
+    """Add amounts to the line of a request, whose row begins with what makes the key."""
+    time_ms, profile, rule, rule_hash, kind, provider, model, client, key = row[:9]
     rollup_key = RollupKey(
         time_ms // HOUR_MS, profile, rule, rule_hash, kind, provider or "", model or "", client, key or ""
     )
     line = sums.setdefault(rollup_key, [0] * len(ROLLUP_SUMS))
-    for position, amount in enumerate(rollup_amounts(record)):
+    for position, amount in enumerate(amounts):
         line[position] += amount
-    _, first_ms, last_ms = seen_rules.get((profile, rule_hash), (rule, time_ms, time_ms))
-    seen_rules[profile, rule_hash] = (rule, min(first_ms, time_ms), max(last_ms, time_ms))
 
 
 def rollup_amounts(record: Settle) -> tuple[int, ...]:
@@ -262,6 +309,7 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
     u = s.usage or Usage()
     called = s.attempts > 0
     roles = {attempt.role for attempt in record.attempts}
+    followed = [attempt.cost_nano_usd for attempt in record.attempts if attempt.number < s.attempts]
     return (
         1,
         u.input or 0,
@@ -277,14 +325,17 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
         int("fallback" in roles),
         s.attempts,
         int("draft" in roles),
-        *_compared(s.at_default_nano_usd, s.cost_nano_usd),
-        *_compared(s.at_requested_nano_usd, s.cost_nano_usd),
+        *_compared((s.at_default_nano_usd, s.at_requested_nano_usd), s.cost_nano_usd),
+        sum(cost or 0 for cost in followed),
+        followed.count(None),
     )
 
 
-def _compared(elsewhere: int | None, paid: int | None) -> tuple[int, int, int]:
-    """How many requests can be compared (one or none), what they would have cost elsewhere, what they did cost."""
-    return (0, 0, 0) if elsewhere is None or paid is None else (1, elsewhere, paid)
+def _compared(elsewhere: Sequence[int | None], paid: int | None) -> list[int]:
+    """For each place: how many requests can be compared (one or none), what they would have cost there, what they did
+    cost."""
+    each = ((0, 0, 0) if amount is None or paid is None else (1, amount, paid) for amount in elsewhere)
+    return [number for three in each for number in three]
 
 
 def _counts(usage: Usage | None) -> tuple[int | None, ...]:

@@ -68,15 +68,24 @@ class Book:
             return [Begin(intent, calls[0])]  # still under way
         records: list[Record] = [Begin(intent, calls[0] if calls else None)]
         lost = rng.choice([None, None, rng.randrange(1, 10**6)])
-        worth = None if lost is None else rng.choice([None, rng.randrange(10**9)])
-        late = rng.random() < 0.3
+        found: dict[str, int | None] = {
+            "cache_lost": lost,
+            "cache_lost_nano_usd": None if lost is None else rng.choice([None, rng.randrange(10**9)]),
+            "at_default_nano_usd": rng.choice([None, rng.randrange(10**8)]) if calls else None,
+            "at_requested_nano_usd": rng.choice([None, 0, rng.randrange(10**8)]) if calls else None,
+        }
         settlement = self._settlement(intent, calls)
-        if not late:
-            settlement.cache_lost, settlement.cache_lost_nano_usd = lost, worth
-        records.append(Settle(settlement, tuple(calls)))
-        if late:
-            records.append(Annotate(intent.id, "{}", cache_lost=lost, cache_lost_nano_usd=worth))
-        return records
+        match rng.choice(["with it", "with it", "after it", "again and otherwise", "before it"]):
+            case "with it":
+                return [*records, Settle(replace(settlement, **found), tuple(calls))]
+            case "after it":
+                return [*records, Settle(settlement, tuple(calls)), Annotate(intent.id, "{}", **found)]
+            case "again and otherwise":
+                other = {name: amount and amount + 1 for name, amount in found.items() if name.startswith("at_")}
+                settled = Settle(replace(settlement, **found), tuple(calls))
+                return [*records, settled, Annotate(intent.id, "{}", **other)]
+            case _:  # the settlement took the way through the spill file
+                return [*records, Annotate(intent.id, "{}", **found), Settle(settlement, tuple(calls))]
 
     def _calls(self, intent: Intent) -> list[AttemptRecord]:
         rng = self._rng
@@ -129,8 +138,6 @@ class Book:
             for name in ("cost_nano_usd", "list_nano_usd"):
                 known = getattr(served, name) is not None
                 setattr(settlement, name, sum(getattr(call, name) or 0 for call in calls) if known else None)
-            settlement.at_default_nano_usd = rng.choice([None, rng.randrange(10**8)])
-            settlement.at_requested_nano_usd = rng.choice([None, 0, rng.randrange(10**8)])
         return settlement
 
 
@@ -140,6 +147,7 @@ SERVED = f"{CALLS} AND a.number = (SELECT max(number) FROM attempts WHERE reques
 DRAFTS = f"{CALLS} AND a.role = 'draft'"
 UNACCEPTED = f"{DRAFTS} AND (a.verdict IS NULL OR a.verdict = 'rejected')"
 DEFAULT = f"{REQUESTS} AND r.cost_nano_usd IS NOT NULL AND r.at_default_nano_usd IS NOT NULL"
+FOLLOWED = f"{CALLS} AND a.number < r.attempts"
 REQUESTED = f"{REQUESTS} AND r.cost_nano_usd IS NOT NULL AND r.at_requested_nano_usd IS NOT NULL"
 LEFT = f"{REQUESTS} AND r.cache_lost > 0"
 
@@ -164,6 +172,8 @@ PLAIN = {
     "sums.at_requested": f"count(*) {REQUESTED}",
     "sums.at_requested_nano_usd": f"sum(r.at_requested_nano_usd) {REQUESTED}",
     "sums.at_requested_paid_nano_usd": f"sum(r.cost_nano_usd) {REQUESTED}",
+    "sums.wasted_nano_usd": f"sum(a.cost_nano_usd) {FOLLOWED}",
+    "sums.wasted_unknown": f"count(*) {FOLLOWED} AND a.cost_nano_usd IS NULL",
     "drafts.drafts": f"count(*) {DRAFTS}",
     "drafts.rejected": f"count(*) {UNACCEPTED}",
     "drafts.waste_nano_usd": f"sum(a.cost_nano_usd) {UNACCEPTED}",

@@ -131,6 +131,110 @@ def test_an_older_ledger_gets_the_calls_of_its_hours(path: Path) -> None:
             assert found == [("", 0), ("a", 4), ("deleted", 7)]
 
 
+COMPARED = "at_default, at_default_nano_usd, at_default_paid_nano_usd, at_requested, at_requested_nano_usd"
+
+
+def compared(connection: sqlite3.Connection) -> tuple[object, ...]:
+    """What the sums say of the one request there is; those of the day say the same."""
+    hour, day = (connection.execute(f"SELECT {COMPARED} FROM {table}").fetchall() for table in ("rollup", "rollup_day"))
+    assert hour == day
+    return tuple(*hour)
+
+
+def test_what_a_request_would_have_cost_is_in_the_sums_whenever_it_is_found_out(connection: sqlite3.Connection) -> None:
+    with_it = made(at_default_nano_usd=900, baselines="first")
+    write_records(connection, [with_it.begin, with_it.settle])
+    assert compared(connection) == (1, 900, 700, 0, 0)
+    late = made(2)
+    write_records(connection, [late.begin, late.settle])
+    assert compared(connection) == (1, 900, 700, 0, 0)
+    note = replace(late.annotate, at_default_nano_usd=50, at_requested_nano_usd=60, baselines="second")
+    write_records(connection, [note])
+    assert compared(connection) == (2, 950, 1400, 1, 60)
+    columns = "at_default_nano_usd, at_requested_nano_usd, baselines"
+    rows = connection.execute(f"SELECT {columns} FROM requests ORDER BY id").fetchall()
+    assert rows == [(900, None, "first"), (50, 60, "second")]
+
+
+def test_what_a_request_would_have_cost_is_found_out_once(connection: sqlite3.Connection, path: Path) -> None:
+    one = made()
+    note = replace(one.annotate, at_default_nano_usd=50, baselines="first")
+    write_records(connection, [one.begin, one.settle, note])
+    before = everything(path)
+    write_records(connection, [note, replace(note, at_default_nano_usd=51, baselines="other"), *one])
+    assert everything(path) == before
+    write_records(connection, [replace(note, at_requested_nano_usd=60)])
+    assert compared(connection) == (1, 50, 700, 1, 60)
+
+
+@pytest.mark.parametrize(
+    ("cost", "at_default", "expected"),
+    [
+        pytest.param(None, 900, (0, 0, 0, 0, 0), id="the cost isn't known"),
+        pytest.param(700, None, (0, 0, 0, 0, 0), id="the baseline isn't"),
+        pytest.param(0, 0, (1, 0, 0, 0, 0), id="both are nothing, which is known"),
+        pytest.param(700, 100, (1, 100, 700, 0, 0), id="it would have been cheaper"),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["with the settlement", "after it"])
+def test_only_what_is_known_of_both_is_compared(
+    connection: sqlite3.Connection, cost: int | None, at_default: int | None, expected: tuple[int, ...], late: bool
+) -> None:
+    one = made(cost=cost, at_default_nano_usd=None if late else at_default)
+    write_records(connection, [one.begin, one.settle, replace(one.annotate, at_default_nano_usd=at_default)])
+    assert compared(connection) == expected
+
+
+def test_a_baseline_may_be_written_before_the_settlement_that_was_spilled(connection: sqlite3.Connection) -> None:
+    one = made()
+    write_records(connection, [one.begin, replace(one.annotate, at_default_nano_usd=50, baselines="first")])
+    assert connection.execute("SELECT count(*) FROM rollup").fetchone() == (0,)
+    write_records(connection, [one.settle])
+    assert compared(connection) == (1, 50, 700, 0, 0)
+    assert connection.execute("SELECT baselines FROM requests").fetchone() == ("first",)
+
+
+def test_what_is_found_out_of_a_request_that_is_gone_changes_nothing(
+    connection: sqlite3.Connection, path: Path
+) -> None:
+    one = made()
+    write_records(connection, [one.begin, one.settle])
+    connection.execute("DELETE FROM requests")
+    before = everything(path)
+    write_records(connection, [replace(one.annotate, at_default_nano_usd=50)])
+    assert everything(path) == before
+
+
+def test_the_sums_have_what_calls_cost_that_another_one_followed(connection: sqlite3.Connection) -> None:
+    one = made(attempts=3, cost=None)
+    (call,) = one.settle.attempts
+    calls = tuple(replace(call, number=number, cost_nano_usd=cost) for number, cost in enumerate((40, None, 700), 1))
+    write_records(connection, [one.begin, replace(one.settle, attempts=calls)])
+    for table in ("rollup", "rollup_day"):
+        found = connection.execute(f"SELECT wasted_nano_usd, wasted_unknown FROM {table}").fetchone()
+        assert found == (40, 1)
+
+
+def test_an_older_ledger_gets_what_its_calls_have_wasted(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in MIGRATIONS:
+            connection.executescript(migration)
+        for number, costs in enumerate([(700,), (40, 700), (5, None, 700)], 1):
+            one = made(number, attempts=len(costs))
+            (call,) = one.settle.attempts
+            calls = tuple(replace(call, number=place, cost_nano_usd=cost) for place, cost in enumerate(costs, 1))
+            write_records(connection, [one.begin, replace(one.settle, attempts=calls)])
+        after = everything(path)
+        (number,) = (number for number, text in enumerate(MIGRATIONS) if "wasted_nano_usd" in text)
+        for table in ("rollup", "rollup_day"):
+            for column in ("wasted_nano_usd", "wasted_unknown"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("ALTER TABLE requests DROP COLUMN baselines")
+        connection.executescript(MIGRATIONS[number])
+        assert connection.execute("SELECT wasted_nano_usd, wasted_unknown FROM rollup").fetchone() == (45, 1)
+        assert everything(path) == after
+
+
 def test_a_later_settlement_of_a_settled_request_is_ignored(connection: sqlite3.Connection, path: Path) -> None:
     one = made()
     write_records(connection, [one.begin, one.settle])
