@@ -46,8 +46,8 @@ class Sums:
     ``input`` was read fresh, ``reasoning`` is a part of ``output``; ``cost`` is what was paid, ``list`` the list price.
     ``fallbacks`` are requests of which a call went to a next candidate, ``drafted`` those that a draft was asked for,
     ``attempts`` all calls. ``at_default`` requests, for which ``at_default_paid`` was paid, would have cost
-    ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for. ``wasted`` is the part of
-    the cost that is of calls which another call followed, all but ``wasted_unknown`` of them.
+    ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for. ``wasted`` is what calls
+    cost that another one followed; of ``wasted_unknown`` such calls it isn't known.
     """
 
     requests: int = 0
