@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import calls, health_rows, history, profile_states, sums, traffic
+from router.ledger import calls, forgotten, health_rows, history, profile_states, sums, traffic
 from router.ledger.calls import PastCall
+from router.ledger.forgotten import NONE_FORGOTTEN, Forgotten
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
@@ -63,14 +65,15 @@ class Row:
 class Report:
     """Rows in the order they are shown. ``total`` counts a request once, also where two tags list it twice.
 
-    ``latency``, ``drafts`` and ``cache_loss`` are there only in detail. ``first_ms`` is the hour of the profiles'
-    first request ever.
+    ``latency``, ``drafts`` and ``cache_loss`` are there only in detail, and only of requests that aren't among the
+    ``forgotten``. ``first_ms`` is the hour of the profiles' first request ever.
     """
 
     by: tuple[Dimension, ...]
     rows: tuple[Row, ...]
     total: Row
     first_ms: int | None = None
+    forgotten: Forgotten = NONE_FORGOTTEN
 
 
 class Reader:
@@ -268,6 +271,7 @@ class _Tally:
         self.total_drafts = NO_DRAFTS
         self.total_loss = NO_LOSS
         self.all_durations: list[float] = []
+        self.forgotten = NONE_FORGOTTEN
         self.rule_order: dict[str, Order] = {}
 
     def add(
@@ -286,7 +290,11 @@ class _Tally:
             stretches = days.stretches
         query = Query(scope.profile, self.by, stretches, cut(stretches))
         names = _Names(self.by, scope.profile, days.names if days is not None else [], rules, self.rule_order)
-        for (number, columns), amounts in sums.sums(connection, query):
+        kept_from = forgotten.kept_from(connection, scope.profile)
+        self.forgotten = self.forgotten.plus(forgotten.count(connection, query, kept_from))
+        for (number, columns), amounts in chain(
+            sums.sums(connection, query), forgotten.sums(connection, query, kept_from)
+        ):
             self.total += amounts
             for keys in names.keys(number, columns):
                 self.sums[keys] += amounts
@@ -318,7 +326,7 @@ class _Tally:
             for keys, amounts in sorted(self.sums.items(), key=_order(self.by, self.sums, self.rule_order))
         )
         total = Row((), self.total, sums.percentiles(self.all_durations), self.total_drafts, self.total_loss)
-        return Report(self.by, tuple(rows), total, first_ms)
+        return Report(self.by, tuple(rows), total, first_ms, self.forgotten)
 
     def _list_rules(self, scope: Scope, rules: RuleRows) -> None:
         """A row for each rule of the file, that may stay at 0."""
@@ -345,7 +353,8 @@ class _Names:
         rest = iter(columns)
         found: list[Keys] = [()]
         for dimension in self._by:
-            found = [(*keys, value) for keys in found for value in self._values(dimension, number, rest)]
+            values = self._values(dimension, number, rest)
+            found = [(*keys, value) for keys in found for value in values]
         return found
 
     def _values(self, dimension: Dimension, number: int, rest: Iterator[str]) -> list[str]:
