@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 import click
@@ -19,6 +20,7 @@ from router.cli.usage_options import dimension_names, dimensions, period_names
 from router.ledger import periods
 from router.ledger.periods import BEGINNING, END
 from router.ledger.reports import DIMENSIONS, Dimension, Report, Row, Scope, Sums
+from router.ledger.sums import DELETED, ONLY_IN_REQUESTS
 
 _NONE = "(none)"
 
@@ -235,6 +237,8 @@ def _show(report: Report, scopes: Sequence[Scope], detail: bool, now_ms: int) ->
         last = [*total.keys, *(part.cell(total, total) for part in shown)]
         output.show([*keys, *(Column(part.title) for part in shown)], lines, last)
     _footnotes(report, detail)
+    for line in _forgotten(report, scopes[0].zone if scopes else UTC, detail, now_ms):
+        click.echo(line)
 
 
 def _period(report: Report, scopes: Sequence[Scope], now_ms: int) -> str:
@@ -259,6 +263,21 @@ def _footnotes(report: Report, detail: bool) -> None:
         click.echo(f"LOSS leaves out {output.plural(lost.unknown, 'switch', 'switches')} of unknown price, shown as ?.")
     for rule, amount in _losing(report).items():
         click.echo(f"Drafts of {rule} cost {money(amount)} more than they saved.")
+
+
+def _forgotten(report: Report, zone: tzinfo, detail: bool, now_ms: int) -> Iterator[str]:
+    """What the report can't tell of requests that were deleted after their time."""
+    deleted, before_ms, split = report.forgotten
+    by_details = not ONLY_IN_REQUESTS.isdisjoint(report.by)
+    if deleted and (detail or by_details or split):
+        until = f" {periods.describe(BEGINNING, before_ms, now_ms, zone)}" if before_ms < END else ""
+        yield f"Of {output.plural(deleted, 'request')}{until} only sums are kept ([ledger] retention)."
+    if deleted and by_details:
+        yield f"They stand as {DELETED}."
+    if deleted and detail:
+        yield "P50, P95, the drafts and the lost caches leave them out."
+    if split:
+        yield f"{split} of them: the period, or a day of it, cuts their hour; they count where that begins."
 
 
 def _losing(report: Report) -> dict[str, int]:
@@ -293,6 +312,11 @@ def _json(report: Report, scopes: Sequence[Scope], detail: bool) -> dict[str, ob
         ],
         "rows": [_row_json(report, row, detail) for row in report.rows],
         "total": total,
+        "deleted": {
+            "requests": report.forgotten.requests,
+            "until": output.moment(report.forgotten.before_ms) if 0 < report.forgotten.before_ms < END else None,
+            "by_hour": report.forgotten.split,
+        },
     }
 
 

@@ -68,7 +68,7 @@ def test_without_a_profile_all_are_shown_by_profile_and_rule(run: Any, promised:
 
 def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None) -> None:
     report = json.loads(run("usage", "--profile", "work", "--json").stdout)
-    assert list(report) == ["by", "profiles", "rows", "total"]
+    assert list(report) == ["by", "profiles", "rows", "total", "deleted"]
     assert report["by"] == ["rule"]
     assert report["profiles"] == [{"profile": "work", "since": None, "until": None, "timezone": "UTC"}]
     assert list(report["rows"][0]) == [
@@ -319,6 +319,59 @@ def test_several_dimensions_make_one_row_for_each_combination(run: Any, book: An
     rows = json.loads(run("usage", "--by", "key", "--by", "tag", "--json").stdout)["rows"]
     assert [(row["key"], row["tag"]) for row in rows] == [("alice", "ci"), ("alice", "nightly"), (None, None)]
     assert "(none)" in run("usage", "--by", "key").stdout
+
+
+@pytest.fixture
+def mostly_deleted(book: Any) -> None:
+    """Of four requests two are kept; of one hour one was deleted and one is there."""
+    old = NOW - 30 * DAY_MS
+    hour = old - old % 3_600_000
+    for time_ms, tags, key in [(hour - 5, "ci", "alice"), (hour + 1, "ci nightly", "bob"), (hour + 2, None, "bob")]:
+        book.add(time_ms=time_ms, tags=tags, key=key, usage=Usage(10, output=1), cost=1_000_000_000)
+    book.add_drafted("rejected", saving=-1, draft_cost=1, cost=2_000_000_000, time_ms=NOW, tags="ci", key="alice")
+    book.connection.execute("DELETE FROM attempts WHERE request_id < (SELECT id FROM requests WHERE tags IS NULL)")
+    book.connection.execute("DELETE FROM requests WHERE id < (SELECT id FROM requests WHERE tags IS NULL)")
+
+
+def test_a_report_by_tag_says_of_how_many_requests_it_is_not_known(run: Any, mostly_deleted: None) -> None:
+    result = run("usage", "--by", "tag")
+    rows = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert rows[1:4] == [["ci", "1"], ["(deleted)", "2"], ["(none)", "1"]]
+    assert rows[5][:2] == ["TOTAL", "4"]
+    assert re.search(
+        r"\nOf 2 requests until \d+ \w+( \d{4})? \d\d:00 only sums are kept \(\[ledger\] retention\)\.\n"
+        r"They stand as \(deleted\)\.\n\Z",
+        result.stdout,
+    )
+    found = json.loads(run("usage", "--by", "tag,key", "--json").stdout)
+    assert [(row["tag"], row["key"], row["cost_usd"]) for row in found["rows"]] == [
+        ("ci", "alice", 2.000000001), ("(deleted)", "alice", 1.0), ("(deleted)", "bob", 1.0), (None, "bob", 1.0),
+    ]  # fmt: skip
+    assert found["deleted"]["requests"] == 2
+    assert found["deleted"]["until"].endswith(":00:00+00:00")
+
+
+def test_detail_says_of_how_many_requests_it_is_not_known(run: Any, mostly_deleted: None) -> None:
+    lines = run("usage", "--profile", "work", "--by", "key", "--detail").stdout.splitlines()
+    assert lines[-2].startswith("Of 2 requests until ")
+    assert lines[-1] == "P50, P95, the drafts and the lost caches leave them out."
+    assert "only sums" not in run("usage", "--by", "key").stdout, "which is whole"
+
+
+def test_a_period_that_ends_within_an_hour_of_deleted_requests_says_so(run: Any, mostly_deleted: None) -> None:
+    end = datetime.fromtimestamp(((NOW - 30 * DAY_MS) // 3_600_000 * 3_600_000 + 60_000) / 1000, UTC).isoformat()
+    result = run("usage", "--by", "key", "--until", end)
+    assert re.search(r"TOTAL +3 ", result.stdout)
+    assert result.stdout.endswith(
+        "1 of them: the period, or a day of it, cuts their hour; they count where that begins.\n"
+    )
+
+
+def test_a_report_of_what_is_all_kept_says_nothing_of_deletion(run: Any, promised: None) -> None:
+    assert "only sums" not in run("usage", "--by", "tag", "--detail").stdout
+    assert json.loads(run("usage", "--by", "tag", "--json").stdout)["deleted"] == {
+        "requests": 0, "until": None, "by_hour": 0,
+    }  # fmt: skip
 
 
 def test_a_profile_that_is_gone_still_has_its_past(run: Any, book: Any) -> None:
