@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from router.health.classes import error_text
 from router.health.waits import LONGEST_S, asked_wait_s
+from tests.support.slow import within
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()
 CASES = Path(__file__).resolve().parent.parent / "data" / "wire" / "cases"
@@ -304,6 +305,5 @@ def test_whatever_is_said_is_a_sensible_wait_or_none(headers: dict[str, str], me
 @pytest.mark.parametrize("piece", ["1", "try again in ", "try again in 1s ", "in in in ", "retryDelay: ", "1h1m1s"])
 def test_a_hostile_text_costs_little(piece: str) -> None:
     text = "try again in " + piece * (1_000_000 // len(piece))
-    start = time.process_time()
-    asked_wait_s({"retry-after": text, "ratelimit": "r=0;" * 25}, now_utc=NOW, message=text)
-    assert time.process_time() - start < 0.25
+    with within(0.25, clock=time.process_time):
+        asked_wait_s({"retry-after": text, "ratelimit": "r=0;" * 25}, now_utc=NOW, message=text)

@@ -107,7 +107,7 @@ async def test_a_full_disk_delays_rows_and_loses_none(
         assert "full" in ledger.failing
         assert not any(future.done() for future in futures)
         await fill(ledger, pages=None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await asyncio.gather(*futures)
         assert ledger.failing is None
     assert len(read_rows(path)) == 399
@@ -125,7 +125,7 @@ async def test_beyond_the_bound_records_take_the_spill_file_and_come_back(
         futures = put_all(ledger, *range(1, 200))
         assert sum(future.done() for future in futures) == ledger.spilled == 597 - 100
         await fill(ledger, pages=None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await asyncio.gather(*futures)
             while list(path.parent.glob("router.spill*")):
                 await asyncio.sleep(0.002)
@@ -141,7 +141,7 @@ async def test_what_cannot_be_written_at_the_end_is_there_at_the_next_start(
     ledger = await Ledger.open(path)
     await fill(ledger, pages=1)
     futures = put_all(ledger, *range(1, 50))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await ledger.close()
     assert all(future.done() for future in futures)
     assert read_rows(path) == []
@@ -188,7 +188,7 @@ async def test_a_foreign_lock_delays_rows_and_never_the_loop(path: Path) -> None
             assert ledger.failing is not None
             assert not any(future.done() for future in futures)
             assert ledger.waiting == len(futures)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await asyncio.gather(*futures)
         assert len(read_rows(path)) == 99
 
@@ -225,7 +225,7 @@ async def test_a_record_that_cannot_be_stored_costs_only_itself(
     async with opened(path) as ledger:
         await ledger.put(made(1).begin)
         futures = [*put_all(ledger, 3, 4), ledger.put(poison), *put_all(ledger, 5, 6)]
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await asyncio.gather(*futures)
             await asyncio.gather(*put_all(ledger, 7))
         assert ledger.failing is None
@@ -237,7 +237,7 @@ async def test_a_record_that_cannot_be_stored_costs_only_itself(
 
 async def test_sums_that_overflow_do_not_stop_the_ledger(path: Path) -> None:
     async with opened(path) as ledger:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             for number in range(1, 4):
                 await asyncio.gather(*[ledger.put(record) for record in made(number, cost=2**62)])
             await asyncio.gather(*put_all(ledger, 9))
@@ -343,7 +343,7 @@ async def test_a_file_that_cannot_be_used_is_refused_and_left_alone(damage: obje
     assert raised.value.exit_status == 3
     assert path.read_bytes() == before
     if threads:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             while set(os.listdir("/proc/self/task")) - threads:
                 await asyncio.sleep(0.01)
 
@@ -376,7 +376,7 @@ async def test_a_damaged_page_elsewhere_is_shown_and_records_are_kept(
     damaged(path, "rollup")
     ledger = await Ledger.open(path)
     put_all(ledger, *range(1000, 1010))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while ledger.failing is None:
             await asyncio.sleep(0.005)
         assert "malformed" in ledger.failing

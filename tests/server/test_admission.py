@@ -23,6 +23,7 @@ from router.server.admission import (
     hash_key,
 )
 from router.upstream.headers import passed_through_credential
+from tests.support.slow import in_time
 
 
 def headers(*pairs: tuple[str, str], **named: str) -> CIMultiDictProxy[str]:
@@ -235,7 +236,7 @@ def test_the_time_taken_tells_nothing_about_a_guess() -> None:
         taken[name].append(time.perf_counter_ns() - began)
     medians = {name: statistics.median(times) for name, times in taken.items()}
     print(medians)
-    assert max(medians.values()) - min(medians.values()) < 1000, "a microsecond"
+    in_time((max(medians.values()) - min(medians.values())) / 1e9, 1e-6, "one guess was longer looked at than another")
 
 
 # --- the rest of the head ---------------------------------------------------------------------------------------------

@@ -328,7 +328,7 @@ async def test_a_client_that_leaves_while_drafting_ends_the_call(tmp_path: Path)
                 while not found.cheap.requests:
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0.1)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(10):
                 await found.cheap.requests[0].closed.wait()
         assert after.told == ("client-gone", None)
         assert of_calls(after, "role", "verdict", "maybe_billed") == [("draft", None, 1)]

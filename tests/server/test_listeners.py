@@ -32,7 +32,7 @@ async def answer_to(client: socket.socket, *, ends: bool = True) -> bytes:
     """All that comes until the connection ends; with ``ends=False`` the answer that leaves it open."""
     loop = asyncio.get_running_loop()
     seen = b""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while part := await loop.sock_recv(client, 65536):
             seen += part
             if not ends and seen.endswith(b"hello"):

@@ -22,6 +22,7 @@ from tests.support.process import free_port
 from tests.support.provider import SSE, Answer, End, FakeProvider, Pause, Send, Status
 from tests.support.raw import ask, request
 from tests.support.serving import Running, read_rows, serving, write_profile
+from tests.support.slow import within
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +202,7 @@ async def test_idle_connections_to_its_own_port_are_closed_and_running_requests_
     while not world.router.app.services.active:
         await asyncio.sleep(0.01)
     assert (await world.act("stop"))["under_way"] == 1
-    async with asyncio.timeout(2):
+    with within(2, "the grace is shorter"):
         await reader.read()  # the rest of the first answer, and the end of the connection, which was idle
         assert "profile work is stopped" in (await stream).body.decode()
     writer.close()

@@ -33,7 +33,7 @@ async def test_lines_gather_and_are_written_together(folder: Path, monkeypatch: 
         log.write("work", f"line {number}")
         log.write("home", f"other {number}")
     assert not list(folder.iterdir())
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         while not (folder / "home.log").exists():
             await asyncio.sleep(0.005)
     assert (folder / "work.log").read_text() == "".join(f"line {number}\n" for number in range(5))

@@ -14,6 +14,7 @@ import pytest
 
 from router.server import script as module
 from router.server.script import Script
+from tests.support.slow import in_time, within
 
 pytestmark = pytest.mark.sampled(2)
 
@@ -69,14 +70,16 @@ async def test_a_slow_one_is_killed_and_the_request_goes_on(make: Callable[[str]
     first = await script.ask({"slow": False}, CONFIG)
     began = time.monotonic()
     assert await script.ask({"slow": True}, CONFIG) is None
-    assert 0.09 < time.monotonic() - began < 0.4
+    took_s = time.monotonic() - began
+    assert took_s > 0.09
+    in_time(took_s, 0.4)
     assert script.problem == "route.py: took longer than 100 ms and was restarted"
     second = await script.ask({"slow": False}, CONFIG)
     assert second is not None
     assert second != first, "another process answers"
     assert script.problem is None
     assert first is not None
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while alive(int(first.partition("/")[2])):
             await asyncio.sleep(0.01)
 
@@ -95,9 +98,8 @@ async def test_many_who_wait_for_a_slow_one_do_not_wait_long(
     monkeypatch.setattr(module, "TURN_S", 0.3)
     script = make("import time\ndef route(request, config):\n    time.sleep(request.s)\n    return 'a/b'\n")
     assert await script.ask({"s": 0}, CONFIG) == "a/b"
-    began = time.monotonic()
-    answers = await asyncio.gather(*(script.ask({"s": 0.05}, CONFIG) for _ in range(100)))
-    assert time.monotonic() - began < 1.0
+    with within(1.0):
+        answers = await asyncio.gather(*(script.ask({"s": 0.05}, CONFIG) for _ in range(100)))
     assert answers[0] == "a/b"
     assert answers[-1] is None
     assert await script.ask({"s": 0}, CONFIG) == "a/b"
@@ -126,7 +128,7 @@ async def test_one_that_does_not_start_is_a_problem_and_not_started_for_every_re
     for _ in range(20):
         answer, took = await timed(script)
         assert answer is None
-        assert took < 0.01, "no process is started"
+        in_time(took, 0.01, "no process is started")
     assert problem is None or problem in (script.problem or "")
 
 
@@ -137,11 +139,11 @@ async def test_one_that_hangs_at_its_start_is_given_up_once(
     script = make("import time\ntime.sleep(60)\n")
     answer, took = await timed(script)
     assert answer is None
-    assert took < 1
+    in_time(took, 1)
     assert script.problem == "route.py: it did not start within 0.2 s"
     for _ in range(5):
         answer, took = await timed(script)
-        assert took < 0.01
+        in_time(took, 0.01, "no process is started")
 
 
 async def test_a_mended_one_is_taken_up_at_once(make: Callable[[str], Script]) -> None:

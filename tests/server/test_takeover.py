@@ -217,7 +217,7 @@ async def test_a_stop_ends_both(world: World) -> None:
     stream = await world.begun(old)
     new = await world.replace(old)
     await told(world.admin.call, "POST", "/stop", {"now": True})
-    await asyncio.wait_for(old.stopping.wait(), 2)
+    await asyncio.wait_for(old.stopping.wait(), 10)
     await asyncio.gather(old.stop(), new.stop())
     assert b"shutting down" in await stream.read_all()
     assert world.outcomes() == {"drained": 1}

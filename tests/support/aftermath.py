@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from typing import Any
 
 from tests.support.provider import FakeProvider
 from tests.support.serving import Running, read_rows
+from tests.support.slow import in_time
 
 SOON_S = 2.0
+PATIENCE_S = 10.0
 
 # Tasks that live as long as a connection or as a test's own helpers, and so may come and go.
 _LASTING = ("RequestHandler.start", "FakeProvider._serve", "FakeProvider._play", "_watch", "Watchdog", "RawClient")
@@ -99,14 +102,14 @@ async def nothing_recorded(router: Running, *providers: FakeProvider) -> AsyncIt
 
 
 async def at_rest(router: Running, before: Iterable[asyncio.Task[Any]]) -> None:
-    """Wait until nothing is under way any more; fail when something stays."""
-    services = router.app.services
+    """Wait until nothing is under way any more, which is soon; fail when something stays."""
+    services, began = router.app.services, time.monotonic()
 
     def still() -> list[object]:
         return [*services.active, *_leased(router), *_strays(before), *_probes(router)]
 
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SOON_S):
+        async with asyncio.timeout(PATIENCE_S):
             while still():
                 await asyncio.sleep(0.002)
     assert not services.active, "an exchange is still under way"
@@ -114,6 +117,7 @@ async def at_rest(router: Running, before: Iterable[asyncio.Task[Any]]) -> None:
     assert not _strays(before), "a task is left over"
     assert not _probes(router), "a breaker waits for a verdict"
     assert services.idle.is_set()
+    in_time(time.monotonic() - began, SOON_S, "something was still under way")
 
 
 def check_books(router: Running) -> None:

@@ -7,8 +7,10 @@ altogether all limits are longer.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -23,7 +25,17 @@ class TooSlow(AssertionError):
 def in_time(took_s: float, limit_s: float, what: str = "it took too long") -> None:
     """Raise TooSlow unless ``took_s`` is below the limit, both in seconds."""
     if took_s >= limit_s and took_s >= (longest_s := limit_s * slowness()):
-        raise TooSlow(f"{took_s:.3f} s, and at most {longest_s:.3f} s: {what}")
+        raise TooSlow(f"{took_s:.3g} s, and at most {longest_s:.3g} s: {what}")
+
+
+@contextlib.contextmanager
+def within(
+    limit_s: float, what: str = "it took too long", *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
+    """What happens inside has to take less than ``limit_s`` seconds by this clock; nothing is cut short."""
+    began = clock()
+    yield
+    in_time(clock() - began, limit_s, what)
 
 
 def slowness() -> float:

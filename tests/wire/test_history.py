@@ -26,6 +26,7 @@ from router.wire.conversation import (
 from router.wire.history import NO_RESULT, media_of, result_text, settled, text_of
 from router.wire.loss import Losses
 from router.wire.traits import Traits
+from tests.support.slow import within
 
 TARGET = Traits(provider="p", model="m")
 MISSING = (Text(NO_RESULT),)
@@ -407,7 +408,6 @@ class TestProperties:
 def test_a_huge_turn_takes_no_time(ids: bool) -> None:
     calls = [call(str(n) if ids else "", f"f{n}") for n in range(30_000)]
     results = [result(str(n) if ids else "", "x", name=f"f{n}") for n in reversed(range(30_000))]
-    started = time.process_time()
-    turns = settle(*(assistant(one) for one in calls), *(user(one) for one in results))
-    assert time.process_time() - started < 10
+    with within(10, clock=time.process_time):
+        turns = settle(*(assistant(one) for one in calls), *(user(one) for one in results))
     assert [part.name for part in turns[1].parts if isinstance(part, ToolResult)] == [one.name for one in calls]

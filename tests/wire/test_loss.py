@@ -7,6 +7,7 @@ import time
 import pytest
 
 from router.wire.loss import ROOM, Loss, Losses, listed
+from tests.support.slow import within
 
 
 def test_losses_are_told_once_and_in_order() -> None:
@@ -45,10 +46,9 @@ def test_whatever_a_client_calls_a_field_its_name_can_stand_in_a_header(name: st
 @pytest.mark.slow
 def test_many_take_no_time() -> None:
     losses = Losses()
-    started = time.process_time()
-    for number in range(20_000):
-        losses.drop(f"messages[{number}]", "why")
-    assert time.process_time() - started < 2
+    with within(2, clock=time.process_time):
+        for number in range(20_000):
+            losses.drop(f"messages[{number}]", "why")
     assert len(losses.found) == 20_000
 
 
