@@ -15,6 +15,7 @@ from tests.support.answers import chat_chunks, completion, gemini_part, message,
 from tests.support.provider import SSE, End, FakeProvider, Pause, Raw, Received, Send, Stall, Status, Step
 from tests.support.raw_client import RawClient
 from tests.support.serving import Running, serving, write_profile
+from tests.support.slow import in_time
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,12 +60,14 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 
 async def until(condition: Callable[[], bool], *, within: float = 2.0) -> float:
-    """Wait for something that is about to happen; how long it took. Fails after ``within`` seconds."""
+    """Wait for something that is about to happen; how long it took, which has to be less than ``within`` seconds."""
     started = time.perf_counter()
     while not condition():
-        assert time.perf_counter() - started < within, "it didn't happen"
+        assert time.perf_counter() - started < 10, "it didn't happen"
         await asyncio.sleep(0.0005)
-    return time.perf_counter() - started
+    took_s = time.perf_counter() - started
+    in_time(took_s, within)
+    return took_s
 
 
 def serving_tasks() -> list[str]:
@@ -326,6 +329,6 @@ async def test_how_soon_a_call_ends_after_its_client_left(world: World, record_p
         figures = f"p50 {taken[100]:.1f}, p99 {taken[197]:.1f}, worst {taken[-1]:.1f} ms"
         record_property(phase, figures)
         print(f"\ncall ended after the client left, {phase}: {figures}")
-        assert taken[197] <= WITHIN_S * 1000
+        in_time(taken[197] / 1000, WITHIN_S, phase)
     await until(lambda: not world.router.app.services.active)
     assert serving_tasks() == []

@@ -20,6 +20,7 @@ from tests.support.process import RouterProcess, free_port
 from tests.support.provider import SSE, End, FakeProvider, Pause, Received, Send, Stall, Status, Step
 from tests.support.raw_client import RawClient
 from tests.support.serving import read_rows, write_profile, write_providers
+from tests.support.slow import in_time, within
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -105,12 +106,12 @@ async def test_streams_end_within_the_grace_and_the_rest_are_told(
     endless = {path: await begun(world, clients, "endless", path) for path in EVENTS}
     began = time.monotonic()
     world.router.signal(number)
-    assert await refused_since(world.router.port, began) < 0.5  # a busy machine; the aim is 0.1
+    in_time(await refused_since(world.router.port, began), 0.5)  # a busy machine; the aim is 0.1
     world.finish.set()
     for client in finishing:
         await client.read_all()
         assert client.seen.endswith(b"0\r\n\r\n"), "a regular end"
-    assert time.monotonic() - began < GRACE_S, "nobody who could finish was made to wait"
+    in_time(time.monotonic() - began, GRACE_S, "nobody who could finish was made to wait")
     for path, client in endless.items():
         seen = await client.read_all()
         assert not seen.endswith(b"0\r\n\r\n"), "no regular end"
@@ -119,7 +120,9 @@ async def test_streams_end_within_the_grace_and_the_rest_are_told(
         event = json.loads(told[told.rindex(b"data: ") :].removeprefix(b"data: ").split(b"\n")[0])
         assert event.get("type") == "error" or "error" in event, path
     assert await world.router.ended() == 0
-    assert GRACE_S * 0.9 < time.monotonic() - began < GRACE_S + 2
+    took_s = time.monotonic() - began
+    assert took_s > GRACE_S * 0.9
+    in_time(took_s, GRACE_S + 2)
     rows = read_rows(world.database)
     assert [row["state"] for row in rows] == ["settled"] * 33
     outcomes = sorted(row["outcome"] for row in rows)
@@ -158,7 +161,7 @@ async def test_a_second_signal_ends_it_at_once(world: World, clients: AsyncExitS
     world.router.signal(signal.SIGTERM)
     assert b"shutting down" in await client.read_all()
     assert await world.router.ended() == 0
-    assert time.monotonic() - began < 0.7, "the grace was not waited for"
+    in_time(time.monotonic() - began, 0.7, "the grace was not waited for")
     assert sorted(row["outcome"] for row in read_rows(world.database)) == ["drained", "ok"]
     check_tidy(world)
 
@@ -167,10 +170,9 @@ async def test_an_idle_server_stops_at_once_even_with_kept_connections(world: Wo
     async with RawClient(world.router.url) as client:
         await client.send("/work/v1/messages", WHOLE % b"m")
         await client.read_until(b"output_tokens")
-        began = time.monotonic()
-        world.router.signal(signal.SIGTERM)
-        assert await world.router.ended() == 0
-        assert time.monotonic() - began < 1.0
+        with within(1.0):
+            world.router.signal(signal.SIGTERM)
+            assert await world.router.ended() == 0
     check_tidy(world)
 
 

@@ -36,6 +36,7 @@ from tests.support.provider import (
 )
 from tests.support.raw import ask, request
 from tests.support.serving import ENVIRON, serving
+from tests.support.slow import in_time
 from tests.support.targets import QUICK, answered, failing, says, story, targets
 
 WAYS = [False, True]
@@ -70,7 +71,8 @@ async def test_who_cant_be_reached_costs_no_time(kind: str, stream: bool, tmp_pa
             took_s = await fastest()
         rows = await world.router.rows("attempts", "provider = 'one'")
         assert {(row["error_class"], row["maybe_billed"]) for row in rows} == {("connect", 0)}
-        assert took_s < 0.06 or kind == "no such name"  # which may take long to find out where there is no network
+        if kind != "no such name":  # which may take long to find out where there is no network
+            in_time(took_s, 0.06)
 
 
 # --- streams that begin with an error, or not at all ------------------------------------------------------------------
@@ -126,7 +128,8 @@ async def test_a_silent_stream_is_left_early_while_somebody_else_can_be_asked(
     async with targets(tmp_path / "home", SILENT.format(retry=QUICK)) as world:
         world.one.answer = lambda received: steps
         reply, after = await world.asked(stream=True)
-        assert 140 < after.row["duration_ms"] < 500
+        assert after.row["duration_ms"] > 140
+        in_time(after.row["duration_ms"] / 1000, 0.5)
     assert reply.body == says(MESSAGES, "model-2", stream=True)
     assert story(after) == [("primary", "one", "timeout"), ("fallback", "two", None)]
     assert after.attempts[0]["maybe_billed"]
@@ -406,7 +409,7 @@ async def test_a_key_at_its_limit_hands_over_to_the_next_one(tmp_path: Path) -> 
     async with targets(tmp_path / "home", count=1, keys=KEYS[:2], resentful=True) as world:
         world.one.answer = by_key(first=failing(429, headers=[("retry-after", "7")]))
         reply, after = await world.asked()
-        assert after.row["duration_ms"] < 1000
+        in_time(after.row["duration_ms"] / 1000, 1)
     assert (reply.status, keys_used(after.attempts)) == (200, ["first", "second"])
 
 

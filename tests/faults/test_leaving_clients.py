@@ -25,6 +25,7 @@ from tests.support.answers import answer
 from tests.support.asking import FORMATS, Format, opening
 from tests.support.provider import SSE, Received, Stall, Status, Step
 from tests.support.raw_client import RawClient
+from tests.support.slow import in_time, within
 from tests.support.strict.grammar import ENDS
 from tests.support.targets import Targets, failing, targets
 
@@ -168,7 +169,7 @@ async def test_whenever_and_however_they_leave_nothing_is_left_over(
             print(
                 f"{moment}: {len(times)} calls ended {middle_ms:.1f} ms after their clients left, p99 {late_ms:.1f} ms"
             )
-            assert middle_ms < 100
+            in_time(middle_ms / 1000, 0.1, moment)
 
 
 @pytest.mark.timeout(900)
@@ -214,7 +215,8 @@ async def test_who_leaves_while_the_next_one_is_tried_leaves_no_probe_behind(how
                 while world.calls[0] == before:
                     await asyncio.sleep(0.002)
                 leave(client, how)
-                await asyncio.wait_for(world.one.requests[-1].closed.wait(), 2)
+                with within(2):
+                    await world.one.requests[-1].closed.wait()
             await world.router.flush()
         world.one.answer = answer
         assert (await world.ask()).headers["x-router-provider"] == "one"

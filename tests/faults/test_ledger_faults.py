@@ -22,6 +22,7 @@ from tests.support.asking import FORMATS, MESSAGES, PROFILE, Format, opening
 from tests.support.provider import End, FakeProvider, Pause, Send, Step, stream
 from tests.support.raw import RawReply, ask, request
 from tests.support.serving import Running, read_rows, serving
+from tests.support.slow import in_time, within
 from tests.support.watchdog import watchdog
 
 PATH, BODY = "/work/v1/messages", MESSAGES.request(stream=True)[1]
@@ -61,7 +62,7 @@ async def unwritable(router: Running, fault: str) -> AsyncIterator[None]:
 
 async def settled(router: Running, count: int) -> list[dict[str, Any]]:
     """All rows, once they are there."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(10):
         while len(rows := read_rows(router.app.home.database, where="state = 'settled'")) < count:
             await asyncio.sleep(0.01)
     await router.flush()
@@ -88,14 +89,13 @@ async def test_requests_are_served_shown_as_a_problem_and_recorded_later(fault: 
     router = served.router
     async with watchdog(0.1), unwritable(router, fault):
         for number in range(6):
-            began = time.monotonic()
             form = FORMATS[number % 4]
             path, body = form.request(stream=number % 2 == 0)
-            reply = await ask(router.url, request("POST", f"/work{path}", body))
+            # The first waits for its row before the call; each waits 250 ms for its commit before the end.
+            with within(3.2 if number == 0 else 0.9):
+                reply = await ask(router.url, request("POST", f"/work{path}", body))
             assert reply.status == 200
             assert reply.whole
-            # The first waits for its row before the call; each waits 250 ms for its commit before the end.
-            assert time.monotonic() - began < (3.2 if number == 0 else 0.9)
         shown = await health(router)
         assert shown["status"] == "degraded"
         assert any("ledger" in problem for problem in shown["problems"])
@@ -104,7 +104,7 @@ async def test_requests_are_served_shown_as_a_problem_and_recorded_later(fault: 
     assert {row["outcome"] for row in rows} == {"ok"}
     assert [row["attempts"] for row in rows] == [1] * 6
     assert len(await router.rows("attempts", "state = 'settled'")) == 6
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         while list(router.app.home.path.glob("router.spill*")):
             await asyncio.sleep(0.01)
     check_books(router)
@@ -146,7 +146,7 @@ async def test_streams_under_way_do_not_notice_until_their_end(fault: str, serve
         await asyncio.gather(*running)
     rows = await settled(router, 20)
     assert {row["outcome"] for row in rows} == {"ok"}
-    assert sorted(paces)[len(paces) // 2] < 0.06, "events come at their pace"
+    in_time(sorted(paces)[len(paces) // 2], 0.06, "events come at their pace")
     check_books(router)
 
 

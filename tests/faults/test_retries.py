@@ -21,6 +21,7 @@ from tests.support.provider import Close, Pause, Received, Reset, Stall, Step
 from tests.support.raw import RawClient, request
 from tests.support.sdk import claude, gpt
 from tests.support.serving import read_rows
+from tests.support.slow import in_time, within
 from tests.support.targets import QUICK, Targets, failing, story, targets
 
 ASK = request("POST", "/work/v1/messages", MESSAGES.request(stream=False)[1])
@@ -81,7 +82,7 @@ async def test_no_wait_is_longer_than_the_longest_delay(status: int, tmp_path: P
             took, calls = after.row["duration_ms"] / 1000, world.calls[0] - before
             what = f"{header}: {value[:40]}"
             assert reply.status == status, what
-            assert took < MAX_DELAY_S + 0.4, what
+            in_time(took, MAX_DELAY_S + 0.4, what)
             assert calls == (1 if expected == "given up" else 2), what
             assert took > 0.045 or expected != "waited", what
             if header == "retry-after" and expected == "given up":
@@ -94,12 +95,9 @@ async def test_with_another_candidate_nobody_waits(status: int, tmp_path: Path) 
     async with targets(tmp_path / "home") as world:
         for seconds in ("0.3", "1", "9", "3600"):
             world.one.answer = lambda received, s=seconds: failing(status, headers=[("retry-after", s)])
-            took_ms = []
-            for _ in range(3):  # a busy machine may be slow once
-                reply, after = await world.asked()
-                took_ms.append(after.row["duration_ms"])
-                assert (reply.status, reply.headers["x-router-provider"], len(after.attempts)) == (200, "two", 2)
-            assert min(took_ms) < 250
+            reply, after = await world.asked()
+            in_time(after.row["duration_ms"] / 1000, 0.25)
+            assert (reply.status, reply.headers["x-router-provider"], len(after.attempts)) == (200, "two", 2)
 
 
 # --- calls that may have been charged ---------------------------------------------------------------------------------
@@ -263,8 +261,8 @@ async def test_no_call_starts_behind_the_deadline(count: int, steps: list[Step],
         reply, after = await world.asked()
     assert reply.status in (500, 502, 503)
     assert len(after.attempts) == len(arrived) > 1
-    assert arrived[-1] - arrived[0] < 0.4 + 0.1
-    assert after.row["duration_ms"] < (0.4 + 0.15) * 1000 + 250
+    in_time(arrived[-1] - arrived[0], 0.4 + 0.1)
+    in_time(after.row["duration_ms"] / 1000, 0.4 + 0.15 + 0.25)
 
 
 # --- while nobody is being called -------------------------------------------------------------------------------------
@@ -287,7 +285,7 @@ async def test_a_client_that_leaves_between_two_calls_releases_everything(reset:
                     client.writer.transport.abort()
             while world.router.app.services.active:
                 await asyncio.sleep(0.002)
-            assert time.monotonic() - left < 0.1
+            in_time(time.monotonic() - left, 0.1)
     assert after.row["outcome"] == "client-gone"
     assert story(after) == [("primary", "one", "overloaded")]
     assert after.row["cost_nano_usd"] == 0, "the only call there was failed"
@@ -310,9 +308,8 @@ async def test_a_request_that_waits_is_told_when_the_server_stops(tmp_path: Path
         world.one.answer = lambda received: COME_BACK
         pending = asyncio.create_task(world.ask())
         await waiting(world)
-        began = time.monotonic()
-        await world.router.app.stop()
-        assert time.monotonic() - began < 2
+        with within(2):
+            await world.router.app.stop()
         reply = await pending
         [row] = read_rows(world.router.app.home.database)
         [call] = read_rows(world.router.app.home.database, "attempts")

@@ -22,6 +22,7 @@ from tests.support.memory import memory
 from tests.support.provider import SSE, End, FakeProvider, Pause, Send, Status, Step, whole
 from tests.support.raw import RawClient, ask, request
 from tests.support.serving import Running, serving
+from tests.support.slow import in_time, within
 from tests.support.watchdog import watchdog
 
 BODY = MESSAGES.request(stream=False)[1]
@@ -58,20 +59,20 @@ async def test_a_head_has_to_arrive_in_time(start: bytes, served: Any) -> None:
     async with nothing_recorded(served.router, served.provider), RawClient(served.router.url) as client:
         began = time.monotonic()
         await client.send(start)
-        assert await client.until_closed(within_s=2) == b""
-        assert 0.15 <= time.monotonic() - began < 0.6
+        assert await client.until_closed() == b""
+        took_s = time.monotonic() - began
+        assert took_s >= 0.15
+        in_time(took_s, 0.6)
 
 
 async def test_a_head_that_drips_has_no_longer(served: Any) -> None:
     async with nothing_recorded(served.router, served.provider), RawClient(served.router.url) as client:
-        began = time.monotonic()
-        with contextlib.suppress(ConnectionError):
+        with within(0.6), contextlib.suppress(ConnectionError):
             for byte in HEAD + b"X: " + b"a" * 100:
                 await client.send(bytes([byte]))
                 await asyncio.sleep(0.01)
                 if client.reader.at_eof():
                     break
-        assert time.monotonic() - began < 0.6
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["the first request", "a later one"])
@@ -86,7 +87,8 @@ async def test_the_second_part_of_a_head_may_come_later_but_not_too_late(first: 
         await client.send(whole[50:])
         assert (await client.reply()).status == 200
         await client.send(whole[:50])
-        assert await client.until_closed(within_s=1) == b""
+        with within(1):
+            assert await client.until_closed() == b""
 
 
 async def test_a_body_in_many_parts_does_not_shorten_the_connections_life(served: Any) -> None:
@@ -101,7 +103,7 @@ async def test_a_body_in_many_parts_does_not_shorten_the_connections_life(served
             assert (await client.reply()).status == 200
             await asyncio.sleep(0.3)  # longer than a head may take
         await client.send(request("GET", "/health"))
-        assert (await client.reply(within_s=1)).status == 200
+        assert (await client.reply()).status == 200
 
 
 async def test_a_slow_answer_is_no_slow_head(served: Any) -> None:
@@ -120,27 +122,25 @@ async def test_a_body_that_stops_is_told_so_in_time(framing: str, served: Any) -
         else b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(half), half)
     )
     async with nothing_recorded(served.router, served.provider), RawClient(served.router.url) as client:
-        began = time.monotonic()
-        await client.send(data)
-        reply = await client.reply()
-        assert reply.status == 408
-        assert MESSAGES.error_of(reply.body)
-        assert await client.until_closed() == b""
-        assert time.monotonic() - began < 0.8
+        with within(0.8):
+            await client.send(data)
+            reply = await client.reply()
+            assert reply.status == 408
+            assert MESSAGES.error_of(reply.body)
+            assert await client.until_closed() == b""
 
 
 async def test_a_body_that_drips_is_told_so_in_time(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "LEAST_BYTES_PER_S", 10_000.0)
     async with nothing_recorded(served.router, served.provider), RawClient(served.router.url) as client:
-        began = time.monotonic()
-        await client.send(HEAD + b"Content-Length: 100000\r\n\r\n")
-        reading = asyncio.create_task(client.reply())
-        while not reading.done():
-            with contextlib.suppress(ConnectionError):
-                await client.send(b" ")
-            await asyncio.sleep(0.02)
+        with within(1.0):
+            await client.send(HEAD + b"Content-Length: 100000\r\n\r\n")
+            reading = asyncio.create_task(client.reply())
+            while not reading.done():
+                with contextlib.suppress(ConnectionError):
+                    await client.send(b" ")
+                await asyncio.sleep(0.02)
         assert reading.result().status == 408
-        assert time.monotonic() - began < 1.0
 
 
 async def test_many_slow_clients_are_in_nobodys_way(served: Any) -> None:
@@ -149,10 +149,10 @@ async def test_many_slow_clients_are_in_nobodys_way(served: Any) -> None:
         for number, client in enumerate(slow):
             await client.send((b"", HEAD, HEAD + b"Content-Length: 100\r\n\r\n{")[number % 3])
         for _ in range(20):
-            began = time.monotonic()
-            assert (await ask(served.router.url, request("POST", "/work/v1/messages", BODY))).status == 200
-            assert time.monotonic() - began < 0.3
-        ended = await asyncio.gather(*(client.until_closed(within_s=3) for client in slow))
+            with within(0.3):
+                assert (await ask(served.router.url, request("POST", "/work/v1/messages", BODY))).status == 200
+        with within(3):
+            ended = await asyncio.gather(*(client.until_closed() for client in slow))
         assert {data.split(b"\r\n")[0] for data in ended} == {b"", b"HTTP/1.1 408 Request Timeout"}
         await served.router.flush()
 
@@ -181,11 +181,13 @@ async def test_a_body_announced_too_large_is_refused_unread(
         RawClient(router.url) as client,
     ):
         await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % length)
-        reply = await client.reply(within_s=1)
+        with within(1):
+            reply = await client.reply()
         assert reply.status == 413
         assert "100000" in MESSAGES.error_of(reply.body)
         assert reply.headers["connection"] == "close"
-        assert await client.until_closed(within_s=2) == b""
+        with within(2):
+            assert await client.until_closed() == b""
 
 
 async def test_a_body_of_just_the_limit_is_taken(tmp_path: Path, provider: FakeProvider) -> None:
@@ -211,16 +213,16 @@ async def test_endless_chunks_are_read_no_further_than_the_limit(
         await client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         began = time.monotonic()
         sent = 0
-        reading = asyncio.create_task(client.reply(within_s=5))
+        reading = asyncio.create_task(client.reply())
         with contextlib.suppress(ConnectionError):
             while not reading.done():
                 await client.send(chunk)
                 sent += len(chunk)
         assert (await reading).status == 413
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < 3:
+            while time.monotonic() - began < 10:
                 await client.send(chunk)
-        assert time.monotonic() - began < 2, "the connection is closed soon"
+        in_time(time.monotonic() - began, 2, "the connection is closed soon")
     assert sent < 20 * 2**20
 
 
@@ -284,7 +286,7 @@ class Stalled:
         self.sock.sendall(request("POST", "/work/v1/messages", MESSAGES.request(stream=True)[1]))
 
     def read_all(self) -> bytes:
-        self.sock.settimeout(3)
+        self.sock.settimeout(10)
         parts = []
         with contextlib.suppress(ConnectionError):
             while part := self.sock.recv(2**16):
@@ -310,14 +312,13 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_its_provider_too(
     async with impatient(tmp_path / "home", provider) as router:
         async with aftermath(router, provider) as after:
             client = Stalled(router)
-            began = time.monotonic()
-            while not provider.requests:
-                await asyncio.sleep(0.005)
-            await asyncio.wait_for(provider.requests[0].closed.wait(), 5)
-            assert time.monotonic() - began < 3
+            with within(3):
+                while not provider.requests:
+                    await asyncio.sleep(0.005)
+                await provider.requests[0].closed.wait()
         assert after.told == ("partial", "broken-stream")
         assert not router.app.services.active
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             while connections(router):
                 await asyncio.sleep(0.01)
         seen = await asyncio.to_thread(client.read_all)
@@ -337,7 +338,7 @@ async def test_a_client_that_takes_nothing_of_a_whole_reply_is_cut_off(
             while not connections(router):
                 await asyncio.sleep(0.005)
         assert after.told == ("ok", None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while connections(router):
                 await asyncio.sleep(0.01)
         client.sock.close()
@@ -386,7 +387,7 @@ async def test_a_hundred_clients_that_read_nothing_cost_little_memory_and_no_tim
         assert {row["outcome"] for row in await router.rows(where="stream = 1")} == {"client-gone"}
     print(f"{each / 1024:.0f} KiB for a stalled stream, both ends of it; others took {sorted(took)[10]:.3f} s")
     assert each < 2**20, "the provider's end is in this process, too"
-    assert sorted(took)[10] < 0.1
+    in_time(sorted(took)[10], 0.1)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.asking import MESSAGES
+from tests.support.slow import in_time
 from tests.support.targets import QUICK, Targets, says, targets
 from tests.support.tls import write_tls
 
@@ -85,7 +86,9 @@ async def test_a_handshake_that_nobody_answers_ends_at_the_limit_for_connecting(
     ):
         began = time.monotonic()
         await stood_in_for(world)
-        assert 0.38 < time.monotonic() - began < 1.2, "it is tried twice"
+        took_s = time.monotonic() - began
+        assert took_s > 0.38, "it is tried twice"
+        in_time(took_s, 1.2)
         assert impostor.connections == 2
     assert all(part.startswith(b"\x16\x03") for part in impostor.read), "nothing but the beginning of a handshake"
 
