@@ -10,6 +10,7 @@ from typing import NamedTuple
 FAILED = "outcome NOT IN ('ok', 'client-gone')"  # as written here it is answered by the index requests_failed
 _ID_DIGITS = 32
 _RECENT = 500  # requests of a profile, to learn from
+_RECENT_MS = 15 * 60_000  # a request that ended lately may have begun a while ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,16 @@ class PastInput(NamedTuple):
     reported: int
 
 
+class PastPrompt(NamedTuple):
+    """All input of a conversation's request, in its target's tokens, and when it was answered."""
+
+    conversation: str
+    provider: str
+    model: str
+    tokens: int
+    ended_ms: float
+
+
 class PastKey(NamedTuple):
     """A client key without what it is: ``tail`` are its last four characters."""
 
@@ -132,6 +143,7 @@ class PastKey(NamedTuple):
     monthly_usd: float | None
 
 
+_ALL_INPUT = "input + ifnull(cache_read, 0) + ifnull(cache_write, 0) + ifnull(cache_write_1h, 0)"
 _REQUEST = ", ".join(f"r.{f.name}" for f in fields(PastRequest))
 _ATTEMPT = ", ".join(f.name for f in fields(PastAttempt))
 
@@ -204,8 +216,7 @@ def _attempts(connection: sqlite3.Connection, request_id: str) -> list[PastAttem
 def recent_inputs(connection: sqlite3.Connection, profile: str) -> list[PastInput]:
     """The inputs of a profile's last requests, as far as both counts are known, oldest first."""
     rows = connection.execute(
-        "SELECT provider, model, estimated_input,"
-        " input + ifnull(cache_read, 0) + ifnull(cache_write, 0) + ifnull(cache_write_1h, 0)"
+        f"SELECT provider, model, estimated_input, {_ALL_INPUT}"
         " FROM (SELECT * FROM requests WHERE profile = ? ORDER BY time_ms DESC LIMIT ?)"
         " WHERE kind = 'generate' AND outcome = 'ok' AND usage_estimated = 0"
         " AND provider IS NOT NULL AND model IS NOT NULL AND estimated_input IS NOT NULL AND input IS NOT NULL"
@@ -213,6 +224,18 @@ def recent_inputs(connection: sqlite3.Connection, profile: str) -> list[PastInpu
         (profile, _RECENT),
     )
     return [PastInput(*row) for row in rows]
+
+
+def recent_prompts(connection: sqlite3.Connection, profile: str, now_ms: int) -> list[PastPrompt]:
+    """The prompts of the requests that a profile has answered in the last minutes, oldest first."""
+    rows = connection.execute(
+        f"SELECT conversation, provider, model, {_ALL_INPUT}, time_ms + ifnull(duration_ms, 0) FROM requests "
+        "WHERE profile = ? AND time_ms > ? AND kind = 'generate' AND outcome IN ('ok', 'client-gone') "
+        "AND conversation IS NOT NULL AND provider IS NOT NULL AND model IS NOT NULL AND input IS NOT NULL "
+        "ORDER BY time_ms",
+        (profile, now_ms - _RECENT_MS),
+    )
+    return [PastPrompt(*row) for row in rows]
 
 
 def last_seen(connection: sqlite3.Connection) -> dict[str, int]:

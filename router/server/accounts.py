@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
@@ -17,6 +18,7 @@ from router.profile.profile import Profile
 from router.providers.provider import Provider
 from router.server.pricing import price_attempt, price_saving
 from router.server.request_log import is_logged, request_line
+from router.server.savings import Comparison, Prompt
 from router.server.services import Services
 from router.server.tenant import Tenant
 from router.wire.codec import ReplyFacts
@@ -44,6 +46,7 @@ class Account:
         self.subscription_login = False  # the client's own login to a subscription was passed through
         self.cache_lost: int | None = None  # tokens in the prompt cache of the target that the conversation left
         self.cache_lost_nano_usd: int | None = None  # what reading them there would have saved
+        self._comparison = Comparison(tenant, profile)
         self._services = services
         self._tenant = tenant
         self._profile = profile
@@ -112,10 +115,12 @@ class Account:
         if self.first_byte_ms is None:
             self.first_byte_ms = self.since_call_s * 1000
 
-    def annotate(self, found: Annotate) -> None:
-        """The facts of the request: written with the settlement, or after it."""
+    def annotate(self, found: Annotate, prompt: Prompt, *, subscription_login: bool) -> None:
+        """The facts of the request: written with the settlement, or after it. ``subscription_login``: its client has
+        one of its own."""
+        compared = self._comparison.described(prompt, subscription_login=subscription_login)
         if self.settled:
-            self._services.ledger.put(found)
+            self._services.ledger.put(replace(found, **compared._asdict()))
         else:
             self._annotation = found
 
@@ -188,6 +193,8 @@ class Account:
             settlement.list_nano_usd = sum(each.list_nano_usd or 0 for each in attempts)
         settlement.price_source = served.price_source
         settlement.provider, settlement.model = served.provider, served.model
+        compared = self._comparison.ended(intent, self._outcome, attempt)
+        settlement.at_default_nano_usd, settlement.at_requested_nano_usd, settlement.baselines = compared
         return Settle(settlement, attempts, self._annotation)
 
     def _close(self, attempt: AttemptRecord, error_class: str | None, *, maybe_billed: bool, free: bool) -> None:

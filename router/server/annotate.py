@@ -20,6 +20,7 @@ from router.errors import BadRequest
 from router.ledger.writing import Annotate
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.rules import RouteTable
+from router.server.savings import Prompt, prompt_of
 
 log = logging.getLogger("router.server")
 
@@ -29,13 +30,13 @@ WAITING_BYTES = 64 * 2**20  # of request bodies
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to be annotated. ``done`` is told what was found out, on the loop."""
+    """One request to be annotated. ``done`` is told what was found out and what its prompt is, on the loop."""
 
     request_id: str
     facts: RequestFacts
     routes: RouteTable
     count_tokens: bool
-    done: Callable[[Annotate], None]
+    done: Callable[[Annotate, Prompt], None]
 
     @property
     def size(self) -> int:
@@ -92,14 +93,14 @@ class Annotator:
     async def _describe(self, job: Job) -> None:
         self._bytes -= job.size
         try:
-            job.done(await _annotate(job))
+            job.done(*await _annotate(job))
         except BadRequest as error:  # nobody else's fault than the client's, who was told by now
             log.debug("request %s has no facts: %s", job.request_id, error)
         except Exception:  # a request we can't describe is still a request that was served
             log.exception("the facts of request %s could not be recorded", job.request_id)
 
 
-async def _annotate(job: Job) -> Annotate:
+async def _annotate(job: Job) -> tuple[Annotate, Prompt]:
     try:
         return _record(job)
     except CountNeeded:
@@ -107,9 +108,9 @@ async def _annotate(job: Job) -> Annotate:
         return await asyncio.to_thread(_record, job)
 
 
-def _record(job: Job) -> Annotate:
+def _record(job: Job) -> tuple[Annotate, Prompt]:
     facts = job.facts
     recorded = facts.record(job.routes, count_tokens=job.count_tokens)
     tokens = facts.tokens() if "tokens" in recorded else None
-    conversation = facts.conversation or facts.conversation_start
-    return Annotate(job.request_id, msgspec.json.encode(recorded).decode(), tokens, conversation)
+    prompt = prompt_of(facts)
+    return Annotate(job.request_id, msgspec.json.encode(recorded).decode(), tokens, prompt.conversation), prompt

@@ -53,6 +53,8 @@ from router.server.bodies import read_body
 from router.server.drafting import Drafting
 from router.server.endpoints import Endpoint
 from router.server.outgoing import Outgoing
+from router.server.pricing import is_subscription_login
+from router.server.savings import Prompt
 from router.server.services import DRAINING, Services, new_request_id, now_ms
 from router.server.tenant import Tenant
 from router.server.trying import Trying
@@ -278,12 +280,16 @@ class Exchange:
         self.view = self.facts = None
         self.services.leave(self)
 
-    def described(self, found: Annotate) -> None:
+    def described(self, found: Annotate, prompt: Prompt) -> None:
         """The facts are known: they go to the books, and the conversation's next request may ask where this went."""
         self._conversation, self._input = found.conversation, found.estimated_input
         self.remember()
         account = self.account
-        account.annotate(replace(found, cache_lost=account.cache_lost, cache_lost_nano_usd=account.cache_lost_nano_usd))
+        account.annotate(
+            replace(found, cache_lost=account.cache_lost, cache_lost_nano_usd=account.cache_lost_nano_usd),
+            prompt,
+            subscription_login=is_subscription_login(self.request.headers.get("Authorization", "")),
+        )
         if account.settled:
             self.note_cache()
             self.note_size()

@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from router.ledger import health_rows
-from router.ledger.history import recent_inputs
+from router.ledger.history import recent_inputs, recent_prompts
 from router.ledger.store import Ledger
+from router.server import savings
 
 if TYPE_CHECKING:
     from router.server.tenant import Tenant
@@ -41,10 +43,13 @@ class HealthKeeper:
         try:
             kept = await self._ledger.run(lambda connection: health_rows.load(connection, tenant.name))
             inputs = await self._ledger.run(lambda connection: recent_inputs(connection, tenant.name))
+            now_ms = time.time_ns() // 1_000_000
+            prompts = await self._ledger.run(lambda connection: recent_prompts(connection, tenant.name, now_ms))
         except sqlite3.Error as error:
             log.warning("profile %s: what was known before can't be read: %s", tenant.name, error)
         else:
             tenant.learn_factors(inputs)
+            savings.recall(tenant, prompts, now_ms)
             if count := tenant.health.restored(kept):
                 log.info("profile %s: left alone as before the restart: %d", tenant.name, count)
         tenant.health.changed = partial(self._put, tenant)

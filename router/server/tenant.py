@@ -40,6 +40,7 @@ from router.server.draft_watch import Losing
 from router.server.listeners import Listener
 from router.server.ordering import Ordering
 from router.server.pricing import cache_discount
+from router.server.savings import Sizes
 from router.server.script import Script
 from router.server.target_health import TargetHealth
 from router.wire.opaque import INVENTED
@@ -77,6 +78,7 @@ class Tenant:
         self.script: Script | None = None
         self.budget: BudgetMeter | None = None
         self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
+        self.sizes = Sizes()  # of the conversations' prompts
         self._conversations: OrderedDict[str, Target] = OrderedDict()
         self._turns: dict[str, int] = {}  # of round-robin, by the hashes of those who take turns
         self._responses: OrderedDict[str, Target] = OrderedDict()

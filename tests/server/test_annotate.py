@@ -45,7 +45,7 @@ class Facts:
 
 
 def job(found: list[Annotate], number: int = 1, **options: Any) -> Job:
-    return Job(f"{number:032x}", Facts(**options), None, True, found.append)  # type: ignore[arg-type]
+    return Job(f"{number:032x}", Facts(**options), None, True, lambda one, _: found.append(one))  # type: ignore[arg-type]
 
 
 async def test_every_job_is_done_before_it_closes() -> None:
