@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import click
@@ -13,6 +14,7 @@ from router.cli import output
 from router.cli.asked import Asked, Asker, read_file, read_object
 from router.cli.complete import profile_names
 from router.cli.places import Places, examples, json_option, places_options
+from router.cli.prices import too_old
 from router.errors import ConfigError, RouterError
 from router.ledger.periods import DAY_MS
 from router.profile.lint import ENOUGH_REQUESTS, idle, lint
@@ -105,6 +107,8 @@ def command(places: Places, name: str | None, verbose: bool, days: int | None, s
             if each.requests is not None and each.requests < ENOUGH_REQUESTS:
                 few = output.plural(each.requests, "request")
                 output.note(f"{each.name}: {few}, too few to say which rules are idle")
+        if (warning := too_old(places.prices, datetime.now(UTC).date())) is not None:
+            output.note(warning)
         _summary(places, home, checked, broken)
     if failed:
         raise click.exceptions.Exit(2)

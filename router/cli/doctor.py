@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from router.cli.agents import agent_rows
 from router.cli.background import ServerStatus
 from router.cli.places import Places, examples, json_option, places_options
 from router.cli.port_owner import why_taken
+from router.cli.prices import too_old
 from router.errors import RouterError
 from router.ledger.lock import holder
 from router.profile.home import HomeSettings
@@ -109,6 +111,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     if server is None:
         yield from _ports(places, settings, profiles)
     yield from _helpers(settings, server)
+    yield from _prices(places)
     yield from _providers(profiles, settings)
     yield from _clock(places)
     yield from _agents(places)
@@ -142,7 +145,7 @@ def _modes(places: Places) -> Iterator[Finding]:
     home = places.home
     private = [home.path, home.database, home.logs, *(folder / DOTENV for folder in places.found.values())]
     wrong = [path for path in private if _mode(path) & 0o077]
-    wrong += [path for path in (home.server_file, home.providers_file) if _mode(path) & 0o022]
+    wrong += [path for path in (home.server_file, home.providers_file, home.prices_file) if _mode(path) & 0o022]
     for path in wrong:
         mode = "700" if path.is_dir() else "600"
         yield Finding("problem", "modes", f"{path} is open to other users ({_mode(path):04o}): run chmod {mode} {path}")
@@ -222,6 +225,16 @@ def _helpers(settings: HomeSettings, server: ServerStatus | None) -> Iterator[Fi
             yield Finding("problem", "helpers", f"{helper.name}: {why}")
         else:
             yield Finding("ok", "helpers", f"{helper.name} can be started")
+
+
+def _prices(places: Places) -> Iterator[Finding]:
+    table, problems = places.home.prices()
+    for problem in problems:
+        yield Finding("warning", "prices", str(problem))
+    if (warning := too_old(table, datetime.now(UTC).date())) is not None:
+        yield Finding("warning", "prices", warning)
+    elif not problems:
+        yield Finding("ok", "prices", f"{table.version} of {table.date}")
 
 
 # --- providers --------------------------------------------------------------------------------------------------------

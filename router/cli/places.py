@@ -53,10 +53,8 @@ class Places:
 
     @cached_property
     def prices(self) -> PriceTable:
-        """The shipped price table."""
-        from router.money.prices import PriceTable
-
-        return PriceTable.load()
+        """The price table in force: the shipped one, or the home's own."""
+        return self.home.prices()[0]
 
     @property
     def reader(self) -> Reader:

@@ -1,7 +1,7 @@
 """The price table: which rates a provider asks for a model.
 
-The table is genai-prices' (Pydantic, MIT), exported into ``prices.json`` by ``scripts/refresh-prices``. Using the
-package itself at run time was measured first (genai-prices 0.2.3, Python 3.11):
+The table is genai-prices' (Pydantic, MIT), exported into ``prices.json`` by ``exporting.py``. Using the package itself
+at run time was measured first (genai-prices 0.2.3, Python 3.11):
 
     |                    | genai-prices      | exported table                          |
     |--------------------|-------------------|-----------------------------------------|
@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, time
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from router.money.rates import KINDS, Change, Period, Rates, Tier, Variant
 
-__all__ = ["PriceTable", "Rates"]
+__all__ = ["OLD_DAYS", "SOURCE", "PriceTable", "Rates"]
 
+SOURCE: Final = "genai-prices"
+OLD_DAYS: Final = 90  # days after which a table is called old: providers change prices and sell new models by then
 _CACHED_ANSWERS = 4096  # model names come from clients, so the cache must not grow without end
 
 
@@ -41,6 +43,8 @@ class PriceTable:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.version: str = f"{table['source']} {table['version']}"
         self.date = date.fromisoformat(table["date"])
+        self.shipped = False
+        self._number = version_number(table["version"])
         self._providers: Mapping[str, Any] = table["providers"]
         self._rates: dict[tuple[str, str], Rates | None] = {}
         self._windows: dict[tuple[str, str], int | None] = {}
@@ -48,7 +52,44 @@ class PriceTable:
     @classmethod
     def load(cls) -> PriceTable:
         """Read the table shipped with the package: some milliseconds and megabytes, so once per process."""
-        return cls(json.loads(resources.files("router.money").joinpath("prices.json").read_bytes()))
+        table = cls(shipped())
+        table.shipped = True
+        return table
+
+    @classmethod
+    def read(cls, content: bytes) -> PriceTable:
+        """A table from elsewhere. Every entry is looked at; raises ValueError with the first thing that is wrong."""
+        try:
+            table = json.loads(content)
+            if table["source"] != SOURCE:
+                raise ValueError(f"its source isn't {SOURCE}")
+            _check(table["providers"])
+            return cls(table)
+        except KeyError as error:
+            raise ValueError(f"it has no {error}") from None
+        except re.error as error:
+            raise ValueError(f"a match rule can't be used: {error}") from None
+        except (AttributeError, IndexError, TypeError, RecursionError):
+            raise ValueError("something in it is of another kind than expected") from None
+
+    def newer_than(self, other: PriceTable) -> bool:
+        """Whether it is of a later version, or of the same one and exported later."""
+        return (self._number, self.date) > (other._number, other.date)
+
+    def older_than_version(self, version: str) -> bool:
+        """Whether there is something newer where this version of the source is."""
+        return self._number < version_number(version)
+
+    def latest_change(self, today: date) -> tuple[date, str] | None:
+        """The last day from which a price has been another one, and a ``provider/model`` of which that is so."""
+        days = (
+            (date.fromisoformat(line["since"]), f"{provider}/{entry['id']}")
+            for provider, its in self._providers.items()
+            for entry in its["models"]
+            for line in (entry["prices"] if isinstance(entry["prices"], list) else ())
+            if "since" in line
+        )
+        return max((each for each in days if each[0] <= today), default=None)
 
     def providers(self) -> list[str]:
         """The ids of the providers in the table."""
@@ -82,6 +123,19 @@ class PriceTable:
             self._windows[key] = entry.get("context") if entry else None
         return self._windows[key]
 
+    def recognise(self, provider: str, name: str) -> str | None:
+        """The id under which a model is in the table, by any of its names, also that for people ("Claude Haiku 4.5").
+
+        Names of one id have one price: an alias and its dated versions, for one. None is "unknown".
+        """
+        spoken = "-".join(name.lower().split())
+        for spelling in (name, spoken, spoken.replace(".", "-")):
+            entry, _ = self._find(provider, spelling)
+            if entry is not None:
+                return str(entry["id"])
+        models = self._providers[provider]["models"] if provider in self._providers else ()
+        return next((entry["id"] for entry in models if entry.get("name", "").lower() == name.lower()), None)
+
     def title(self, provider: str, model: str) -> str | None:
         """The model's name for people, such as "Claude Sonnet 4.5"; None is "unknown"."""
         entry, _ = self._find(provider, model)
@@ -102,17 +156,33 @@ class PriceTable:
         for spelling in dict.fromkeys((name, _dashed_date(name))):
             for seller in (provider, *self._providers[provider]["also"]):
                 for entry in self._providers[seller]["models"]:
-                    if _matches(entry.get("match") or "=" + entry["id"].lower(), spelling):
+                    if _matches(_rule(entry), spelling):
                         return entry, seller == provider
         return None, False
+
+
+def version_number(version: str) -> tuple[int, ...]:
+    """``0.2.10`` as numbers, which have an order."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def shipped() -> Mapping[str, Any]:
+    """The shipped table as it stands in its file."""
+    table: Mapping[str, Any] = json.loads(resources.files("router.money").joinpath("prices.json").read_bytes())
+    return table
 
 
 def _has_token_price(rates: Rates) -> bool:
     return rates.input is not None or rates.output is not None
 
 
+def _rule(entry: Mapping[str, Any]) -> Any:
+    """The match rule of an entry: its id where it has no other."""
+    return entry.get("match") or "=" + entry["id"].lower()
+
+
 def _matches(rule: Any, name: str) -> bool:
-    """Whether a match rule holds for a name in lower case; ``scripts/refresh-prices`` says how rules are written."""
+    """Whether a match rule holds for a name in lower case; ``exporting.py`` says how rules are written."""
     if isinstance(rule, list):
         return any(_matches(part, name) for part in rule)
     if isinstance(rule, dict):
@@ -173,3 +243,29 @@ def _read_period(line: Mapping[str, Any]) -> Period:
         since=date.fromisoformat(since) if since else None,
         hours=(time.fromisoformat(hours[0]), time.fromisoformat(hours[1])) if hours else None,
     )
+
+
+def _check(providers: Mapping[str, Any]) -> None:
+    """See that every entry can be used. Raises ValueError; others where it isn't even of the right shape."""
+    for name, provider in providers.items():
+        if any(other not in providers for other in provider["also"]):
+            raise ValueError(f"{name} sells for somebody who isn't in it")
+        for entry in provider["models"]:
+            for rule in _single_rules(_rule(entry)):
+                _matches(rule, "")
+            rates = _read_rates(entry, "", variants=True)
+            stages = [rates, *(each.rates for each in rates.changes), *(each.rates for each in rates.variants)]
+            stages += [tier.rates for stage in stages for tier in stage.tiers]
+            for stage in stages:
+                prices = (getattr(stage, kind) for kind in KINDS)
+                if any(price is not None and (type(price) is not int or price < 0) for price in prices):
+                    raise ValueError(f"{name}/{entry['id']} has a price that is no whole number of at least 0")
+
+
+def _single_rules(rule: Any) -> Iterator[Any]:
+    parts = rule["all"] if isinstance(rule, dict) else rule
+    if isinstance(parts, list):
+        for part in parts:
+            yield from _single_rules(part)
+    else:
+        yield parts

@@ -22,19 +22,19 @@ def label_of(directory: Path, name: str) -> str:
     return "/".join(part for part in (directory.parent.name, directory.name, name) if part)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A regular file's content, at most 1 MiB. Raises ``Unreadable``.
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A regular file's content, at most 1 MiB if not told otherwise. Raises ``Unreadable``.
 
     Nothing blocks: a pipe or a device is refused before and after it is opened.
     """
     try:
-        _refuse_irregular(os.stat(path))
+        _refuse_irregular(os.stat(path), most)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         raise Unreadable(_plain(error)) from None
     try:
-        _refuse_irregular(os.fstat(descriptor))
-        return _read_all(descriptor)
+        _refuse_irregular(os.fstat(descriptor), most)
+        return _read_all(descriptor, most)
     except OSError as error:
         raise Unreadable(_plain(error)) from None
     finally:
@@ -78,23 +78,27 @@ def read_by_others(path: Path) -> int | None:
     return mode if mode & 0o077 else None
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, most: int) -> bytes:
     content = bytearray()
-    while len(content) <= MOST_BYTES:
+    while len(content) <= most:
         chunk = os.read(descriptor, 65536)
         if not chunk:
             return bytes(content)
         content += chunk
-    raise Unreadable("is larger than 1 MiB")
+    raise _too_large(most)
 
 
-def _refuse_irregular(status: os.stat_result) -> None:
+def _too_large(most: int) -> Unreadable:
+    return Unreadable(f"is larger than {most // 2**20} MiB")
+
+
+def _refuse_irregular(status: os.stat_result, most: int) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise Unreadable("is a directory")
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable("is not a regular file")
-    if status.st_size > MOST_BYTES:
-        raise Unreadable("is larger than 1 MiB")
+    if status.st_size > most:
+        raise _too_large(most)
 
 
 def _plain(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 router.toml       [server], [network], [[helper]]
 providers.toml    providers of one's own, and changes to shipped ones
+prices.json       a newer price table than the shipped one, by `router prices refresh`
 profiles/NAME/    a profile each
 router.db  logs/  router.sock  router.pid  router.lock
 """
@@ -17,8 +18,9 @@ from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from router.errors import ConfigError
+from router.money.prices import PriceTable
 from router.profile.document import Document
-from router.profile.files import Unreadable, read_text
+from router.profile.files import Unreadable, read_bytes, read_text
 from router.profile.names import name_problem
 from router.profile.problems import Problem, shown
 from router.profile.providers_schema import read_providers
@@ -29,6 +31,8 @@ from router.providers.provider import Provider
 
 SERVER_FILE: Final = "router.toml"
 PROVIDERS_FILE: Final = "providers.toml"
+PRICES_FILE: Final = "prices.json"
+MOST_PRICES: Final = 16 * 2**20  # bytes; the shipped table has half a megabyte
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:.]+\]?)")
 _HELPER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -91,6 +95,10 @@ class Home:
     @property
     def providers_file(self) -> Path:
         return self.path / PROVIDERS_FILE
+
+    @property
+    def prices_file(self) -> Path:
+        return self.path / PRICES_FILE
 
     @property
     def profiles(self) -> Path:
@@ -159,11 +167,32 @@ class Home:
         providers, problems = self._read_catalog()
         return providers, _errors(problems)
 
+    def prices(self) -> tuple[PriceTable, tuple[Problem, ...]]:
+        """The shipped price table, or that of ``prices.json`` unless it is older, and why that file isn't used.
+
+        A file that can't be used is a warning: the shipped prices are good ones.
+        """
+        shipped = PriceTable.load()
+        if not os.path.lexists(self.prices_file):
+            return shipped, ()
+        try:
+            own = PriceTable.read(read_bytes(self.prices_file, MOST_PRICES))
+            if not shipped.newer_than(own):
+                return own, ()
+            problem = f"{own.version} of {own.date} is older than the shipped {shipped.version} of {shipped.date}"
+        except Unreadable as error:
+            problem = str(error)
+        except ValueError as error:
+            problem = f"is no price table: {error}"
+        undo = "it isn't used, and `router prices refresh --undo` removes it"
+        return shipped, (Problem(PRICES_FILE, None, "", f"{problem}; {undo}", "warning"),)
+
     def problems(self) -> tuple[Problem, ...]:
         """Everything there is to say about the home's own files, warnings too; to be shown once at the start."""
         _, problems = self._read(self.server_file, read_server_file, HomeSettings())
         _, of_providers = self._read_catalog()
-        return (*self._mode_problems(), *problems, *of_providers)
+        _, of_prices = self.prices()
+        return (*self._mode_problems(), *problems, *of_providers, *of_prices)
 
     def _read_catalog(self) -> tuple[Mapping[str, Provider], list[Problem]]:
         shipped = load_catalog()

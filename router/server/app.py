@@ -32,6 +32,7 @@ from router.money.prices import PriceTable
 from router.profile.files import private_problem
 from router.profile.home import Home, HomeSettings
 from router.profile.load import Loaded, find_profiles, load_profile
+from router.profile.problems import Problem
 from router.providers.builtin import DEMO
 from router.providers.credentials import CredentialMissing, Credentials
 from router.providers.provider import Provider
@@ -138,6 +139,7 @@ class App:
         self._files: HomeFiles
         self._demo: Provider
         self._lock: HomeLock
+        self._of_prices: tuple[Problem, ...]
         self._upstream: Upstream
 
     @property
@@ -198,7 +200,7 @@ class App:
         self._exit.push_async_callback(demo.close)
         self._demo = demo.provider()
         self.catalog = {**self.catalog, DEMO: self._demo}
-        self.prices = await asyncio.to_thread(PriceTable.load)
+        self.prices, self._of_prices = await asyncio.to_thread(self.home.prices)
         self._upstream = Upstream(proxy=self.settings.proxy, ca_file=self.settings.ca_file)
         self._exit.push_async_callback(self._upstream.close)
 
@@ -300,7 +302,12 @@ class App:
         if any(tenant.profile.routes.needs_tokens for tenant in self.tenants):
             self._background(asyncio.to_thread(load_encoding), "rank data")
         self._files = files = HomeFiles(
-            self.home, self.settings, use_settings=self._change_settings, use_catalog=self._use_catalog
+            self.home,
+            self.settings,
+            use_settings=self._change_settings,
+            use_catalog=self._use_catalog,
+            use_prices=self._use_prices,
+            problems=self._of_prices,
         )
         self.services.home_problems = lambda: [*files.problem_lines(), *self.helpers.problem_lines()]
         self._background(self.tenants.watch(), "profile watcher")
@@ -342,6 +349,11 @@ class App:
         """Put ``providers.toml`` in force: every profile is built anew on it."""
         self.catalog = {**catalog, DEMO: self._demo}
         await self.tenants.reload()
+
+    async def _use_prices(self, prices: PriceTable) -> None:
+        """Put a price table in force for what is priced from now on; what has been stays as it is."""
+        self.prices = self.services.prices = prices
+        await self.tenants.use_prices(prices)
 
     def _retention(self) -> list[tuple[str, float]]:
         return [(tenant.name, tenant.profile.retention_s) for tenant in self.tenants]

@@ -1,4 +1,4 @@
-"""The home's own files, ``router.toml`` and ``providers.toml``, while the server runs.
+"""The home's own files, ``router.toml``, ``providers.toml`` and ``prices.json``, while the server runs.
 
 As with profiles: a change is taken up once it has stayed for two looks, checked as a whole, and put in force in one
 step; a wrong file changes nothing and is shown. What can't change under way (addresses, certificates, the way out)
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from router.money.prices import PriceTable
 from router.profile.home import Home, HomeSettings
 from router.profile.problems import Problem
 from router.providers.provider import Provider
@@ -35,7 +36,10 @@ Stamp = tuple[int, ...] | None
 
 
 class HomeFiles:
-    """Watches both files; ``use_settings`` and ``use_catalog`` are told of good new versions."""
+    """Watches the files; ``use_settings``, ``use_catalog`` and ``use_prices`` are told of good new versions.
+
+    ``problems`` are those that the start could live with: of the prices.
+    """
 
     def __init__(
         self,
@@ -44,15 +48,22 @@ class HomeFiles:
         *,
         use_settings: Callable[[HomeSettings], Awaitable[None]],
         use_catalog: Callable[[Mapping[str, Provider]], Awaitable[None]],
+        use_prices: Callable[[PriceTable], Awaitable[None]],
+        problems: tuple[Problem, ...] = (),
     ) -> None:
         self._home = home
         self._settings = settings
         self._use_settings = use_settings
         self._use_catalog = use_catalog
-        self._readers = {home.server_file: self._read_settings, home.providers_file: self._read_catalog}
+        self._use_prices = use_prices
+        self._readers = {
+            home.server_file: self._read_settings,
+            home.providers_file: self._read_catalog,
+            home.prices_file: self._read_prices,
+        }
         self._seen: dict[Path, Stamp] = {path: _stamp(path) for path in self._readers}
         self._moving: dict[Path, Stamp] = dict(self._seen)
-        self._problems: dict[Path, tuple[Problem, ...]] = {}
+        self._problems: dict[Path, tuple[Problem, ...]] = {home.prices_file: problems}
 
     def problem_lines(self) -> list[str]:
         """What is wrong with the files as they are now, a line each."""
@@ -95,6 +106,14 @@ class HomeFiles:
             return problems
         await self._use_catalog(catalog)
         log.info("providers.toml: new version in force")
+        return ()
+
+    async def _read_prices(self) -> tuple[Problem, ...]:
+        prices, problems = await asyncio.to_thread(self._home.prices)
+        if problems:
+            return problems
+        await self._use_prices(prices)
+        log.info("prices of %s in force", prices.version)
         return ()
 
 

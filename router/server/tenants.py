@@ -198,6 +198,13 @@ class Tenants:
         """Load what is new or has changed, drop what is gone."""
         await self._look(patient=False)
 
+    async def use_prices(self, prices: PriceTable) -> None:
+        """Price with this table from now on."""
+        self._prices = prices
+        for tenant in self._running.values():
+            tenant.prices = prices
+        await self.reload()
+
     async def reload(self) -> None:
         """Load every profile anew: what they are built on has changed."""
         self._seen = dict.fromkeys(self._seen, _UNSEEN)

@@ -72,7 +72,14 @@ def found(run: Any, home: Home) -> Found:
 def test_where_all_is_well_it_says_so(found: Found, listening: int, run: Any) -> None:
     ranks = found(lab(listening))
     assert ranks["problem"] == []
-    assert [text.partition(":")[0] for text in ranks["ok"]] == ["version", "modes", "files", "ports", "providers"]
+    assert [text.partition(":")[0] for text in ranks["ok"]] == [
+        "version",
+        "modes",
+        "files",
+        "ports",
+        "prices",
+        "providers",
+    ]
     assert run("doctor").stdout.endswith("Nothing is wrong.\n")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from router.money.prices import PriceTable
+from tests.support.slow import in_time
 
 DAY = date(2026, 11, 20)
 
@@ -127,6 +129,23 @@ def test_context_windows_and_names(table: PriceTable) -> None:
     assert table.context_window("nobody", "claude-sonnet-4-5") is None
 
 
+@pytest.mark.parametrize(
+    ("provider", "name", "found"),
+    [
+        pytest.param("anthropic", "claude-sonnet-4-5-20250929", "claude-sonnet-4-5", id="a dated name"),
+        pytest.param("anthropic", "Claude Haiku 4.5", "claude-haiku-4-5", id="the name for people"),
+        pytest.param("anthropic", "Claude Fable 5.1", "claude-fable-5-1", id="with a dot where the id has a dash"),
+        pytest.param("anthropic", "Claude Haiku 3.5", "claude-3-5-haiku-latest", id="with words in another order"),
+        pytest.param("anthropic", "Claude 3.5 Sonnet 2024-10-22", "claude-3-5-sonnet", id="a dated one for people"),
+        pytest.param("openai", "gpt-5-mini-2025-08-07", "gpt-5-mini", id="another provider's"),
+        pytest.param("anthropic", "gpt-5-mini", None, id="of another provider"),
+        pytest.param("nobody", "gpt-5-mini", None, id="of no provider"),
+    ],
+)
+def test_a_model_is_recognised_by_any_name(table: PriceTable, provider: str, name: str, found: str | None) -> None:
+    assert table.recognise(provider, name) == found
+
+
 def test_models_are_listed_without_the_deprecated(table: PriceTable) -> None:
     assert "claude-sonnet-4-5" in table.models("anthropic")
     assert table.models("nobody") == []
@@ -202,8 +221,76 @@ def test_importing_reads_nothing_and_loading_is_quick() -> None:
     )
     best = [1.0, 1.0]
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (best[0] > 0.02 or best[1] > 0.06):
+    while time.monotonic() < deadline and (best[0] >= 0.02 or best[1] >= 0.06):
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         best = [min(pair) for pair in zip(best, map(float, out.split()), strict=True)]
-    assert best[0] <= 0.02, best
-    assert best[1] <= 0.06, best
+    in_time(best[0], 0.02, "importing")
+    in_time(best[1], 0.06, "loading")
+
+
+# --- tables from elsewhere --------------------------------------------------------------------------------------------
+
+
+def written(*models: dict[str, Any], **changes: object) -> bytes:
+    return json.dumps(tiny(*models) | {"source": "genai-prices"} | changes).encode()
+
+
+def test_a_table_from_elsewhere_is_read_like_the_shipped_one() -> None:
+    table = PriceTable.read(written({"id": "a", "prices": {"input": 1, "output": 2}}, version="7.1"))
+    assert (table.version, table.shipped) == ("genai-prices 7.1", False)
+    assert table.knows("p", "a")
+    assert PriceTable.load().shipped
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(b"{", "line 1", id="no JSON"),
+        pytest.param(b"[]", "of another kind", id="a list"),
+        pytest.param(b'"text"', "of another kind", id="a text"),
+        pytest.param(b"[" * 100_000, "of another kind", id="too deep"),
+        pytest.param(b'{"source":"genai-prices"}', "no 'providers'", id="nothing but a source"),
+        pytest.param(written(source="mine"), "source isn't genai-prices", id="somebody else's"),
+        pytest.param(written(date="soon"), "soon", id="a wrong day"),
+        pytest.param(written({"id": "a", "prices": {"input": -1}}), "p/a has a price", id="less than nothing"),
+        pytest.param(written({"id": "a", "prices": {"input": 0.5}}), "p/a has a price", id="no whole number"),
+        pytest.param(written({"id": "a", "prices": {"input": True}}), "p/a has a price", id="no number"),
+        pytest.param(written({"id": "a", "prices": {"input": [1, [9, -2]]}}), "p/a has a price", id="in a tier"),
+        pytest.param(
+            written({"id": "a", "prices": {}, "variants": [{"when": {}, "input": -1}]}), "p/a has", id="in a variant"
+        ),
+        pytest.param(
+            written({"id": "a", "prices": [{}, {"since": "2026-01-01", "input": -1}]}), "p/a has", id="at another time"
+        ),
+        pytest.param(written({"id": "a", "match": "~(", "prices": {}}), "match rule", id="no expression"),
+        pytest.param(written({"id": "a", "match": ["=b", {"all": ["!x"]}], "prices": {}}), "unknown kind", id="a rule"),
+        pytest.param(written({"prices": {}}), "no 'id'", id="no id"),
+        pytest.param(written(providers={"p": {"also": ["q"], "models": []}}), "isn't in it", id="an unknown seller"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_in_words(content: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PriceTable.read(content)
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "newer"),
+    [
+        ("0.2.10", "2026-01-01", True),
+        ("0.2.9", "2026-11-21", True),
+        ("0.2.9", "2026-11-20", False),
+        ("0.2.8", "2027-01-01", False),
+        ("0.2", "2027-01-01", False),
+    ],
+)
+def test_a_later_version_is_newer_then_a_later_export(version: str, day: str, newer: bool) -> None:
+    there = PriceTable(tiny() | {"version": "0.2.9", "date": "2026-11-20"})
+    assert PriceTable(tiny() | {"version": version, "date": day}).newer_than(there) is newer
+    assert there.older_than_version(version) is (version == "0.2.10")
+
+
+def test_the_latest_change_is_the_last_that_has_come_about() -> None:
+    stages = [{"input": 1}, {"since": "2026-03-01", "input": 2}, {"since": "2027-01-01", "input": 3}]
+    invented = PriceTable(tiny({"id": "a", "prices": stages}, {"id": "b", "prices": {"input": 1}}))
+    assert invented.latest_change(DAY) == (date(2026, 3, 1), "p/a")
+    assert invented.latest_change(date(2026, 2, 28)) is None

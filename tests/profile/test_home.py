@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -180,3 +181,54 @@ def test_a_home_open_to_others_is_warned_of(home: Home) -> None:
     (problem,) = home.problems()
     assert problem.severity == "warning"
     assert "chmod 700" in problem.message
+
+
+# --- prices.json ------------------------------------------------------------------------------------------------------
+
+
+def prices(version: str, day: str = "2026-11-20") -> str:
+    models = [{"id": "claude-haiku-4-5", "prices": {"input": 7_000_000, "output": 8_000_000}}]
+    providers = {"anthropic": {"name": "Anthropic", "also": [], "models": models}}
+    return json.dumps({"source": "genai-prices", "version": version, "date": day, "providers": providers})
+
+
+def test_without_a_file_the_shipped_prices_hold(home: Home) -> None:
+    table, problems = home.prices()
+    assert table.shipped
+    assert problems == ()
+
+
+def test_newer_prices_hold_instead_of_the_shipped_ones(home: Home) -> None:
+    home.prices_file.write_text(prices("99.0"))
+    table, problems = home.prices()
+    assert (table.version, table.shipped, problems) == ("genai-prices 99.0", False, ())
+    rates = table.rates("anthropic", "claude-haiku-4-5")
+    assert rates is not None
+    assert (rates.input, rates.source) == (7_000_000, "genai-prices 99.0")
+    assert home.problems() == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(
+            prices("0.0.1"), "genai-prices 0.0.1 of 2026-11-20 is older than the shipped", id="an older table"
+        ),
+        pytest.param("{", "is no price table", id="a broken one"),
+        pytest.param("", "is no price table", id="an empty file"),
+    ],
+)
+def test_prices_that_cannot_be_used_are_told_and_the_shipped_ones_hold(home: Home, content: str, said: str) -> None:
+    home.prices_file.write_text(content)
+    table, (problem,) = home.prices()
+    assert table.shipped
+    assert problem.severity == "warning"
+    assert str(problem).startswith(f"prices.json: {said}")
+    assert "`router prices refresh --undo` removes it" in str(problem)
+    assert home.problems() == (problem,)
+
+
+def test_a_folder_in_the_place_of_the_prices_is_told(home: Home) -> None:
+    home.prices_file.mkdir()
+    _, (problem,) = home.prices()
+    assert "is a directory" in str(problem)
