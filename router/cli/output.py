@@ -264,6 +264,18 @@ def moment(time_ms: int | None, zone: tzinfo | None = None) -> str | None:
     return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, zone or UTC).isoformat()
 
 
+def size(count: int) -> str:
+    """``812 bytes``, ``7.3 MB``, ``12 GB``."""
+    if count < 1000:
+        return f"{count} bytes"
+    value = count / 1000
+    for unit in ("KB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
 def plural(number: int, word: str, many: str | None = None) -> str:
     """``1 request``, ``2 requests``; ``many`` where that isn't the word and an s."""
     return f"{number} {word if number == 1 else many or f'{word}s'}"

@@ -15,6 +15,7 @@ from router.cli import output
 from router.cli.complete import profile_names
 from router.cli.output import UNKNOWN, Column, count, duration, money
 from router.cli.places import Places, examples, places_options
+from router.cli.usage_backup import backup
 from router.cli.usage_import import import_usage
 from router.cli.usage_options import dimension_names, dimensions, period_names
 from router.ledger import periods
@@ -35,6 +36,7 @@ _NONE = "(none)"
         "router usage --since 7d --detail",
         "router usage --since 2026-11-01 --until 2026-11-15 --json",
         "router usage import claude-code",
+        "router usage backup ~/backups/router-2026-11.db",
     ),
 )
 @click.option("--profile", "names", multiple=True, shell_complete=profile_names, help="Only this profile.")
@@ -96,6 +98,7 @@ def command(
 
 
 command.add_command(import_usage)
+command.add_command(backup)
 
 
 def _dimensions(by: tuple[Dimension, ...], by_rule: bool, *, one_profile: bool) -> tuple[Dimension, ...]:
