@@ -21,7 +21,7 @@ from router.ledger.forgotten import Forgotten
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS
 from router.ledger.reports import DIMENSIONS, Dimension, Reader, Report, Scope
-from router.ledger.retention import _delete
+from router.ledger.retention import delete_slice
 from router.ledger.sums import DELETED, ONLY_IN_REQUESTS
 from router.ledger.writing import Begin, Record, Settle, write_records
 from router.wire.usage import Usage
@@ -96,7 +96,7 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         requests = [dict(row) for row in connection.execute(PLAIN)]
         before = {"all kept": 0, "old ones deleted": GONE_BEFORE, "all deleted": LAST + DAY_MS}[request.param]
         for profile in ("work", "home"):
-            _delete(connection, profile, before, 10_000)
+            delete_slice(connection, profile, before, 10_000)
         left = {row["id"] for row in connection.execute("SELECT id FROM requests")}
     for each in requests:
         each["deleted"] = each["id"] not in left

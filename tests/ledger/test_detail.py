@@ -16,7 +16,7 @@ from router.ledger.entry import AttemptRecord, Intent, Outcome, Role, Settlement
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS, Stretch, cut
 from router.ledger.reports import Dimension, DraftSums, Reader, Row, Scope
-from router.ledger.retention import _delete
+from router.ledger.retention import delete_slice
 from router.ledger.sums import percentiles
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.wire.usage import Usage
@@ -262,7 +262,7 @@ def test_after_the_requests_are_deleted_calls_stay_and_drafts_are_gone(path: Pat
     before = Reader(path).usage([scope], detail=True).total
     assert before.drafts.drafts
     assert before.cache_loss.requests
-    _delete(ledger, "work", NOW, 1_000)
+    delete_slice(ledger, "work", NOW, 1_000)
     assert Reader(path).usage([scope], detail=True).total == replace(
         before, latency=None, drafts=DraftSums(), cache_loss=type(before.cache_loss)()
     )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from router.ledger import retention
 from router.ledger.reports import Reader
 from router.ledger.retention import forget
 from router.ledger.store import Ledger
 from tests.support.records import made
-from tests.support.serving import read_rows
+from tests.support.serving import read_rows, serving, write_profile
 
 NOW = 1_763_000_000_000 + 100_000  # requests are at 1_763_000_000_000 + number
 OLD_S = 50.0  # so those up to number 49_999 are older
+PROFILE = '[default]\nto = "demo"\nmodel = "m"\n'
 
 
 async def test_what_is_too_old_goes_and_the_sums_stay(tmp_path: Path) -> None:
@@ -26,14 +30,46 @@ async def test_what_is_too_old_goes_and_the_sums_stay(tmp_path: Path) -> None:
             ledger.put(record)
         await ledger.put(made(31).begin)  # under way
         before = Reader(path).by_rule("work").total
-        assert await forget(ledger, [("work", OLD_S), ("absent", OLD_S)], NOW, slice_=10) == 25
+        assert await forget(ledger, lambda: [("work", OLD_S), ("absent", OLD_S)], NOW, slice_=10) == 25
         assert [int(row["id"], 16) for row in read_rows(path)] == [30, 31, 60_000, 60_001]
         assert [int(row["request_id"], 16) for row in read_rows(path, "attempts")] == [30, 31, 60_000, 60_001]
         assert Reader(path).by_rule("work").total == before
         assert before.sums.requests == 27
-        assert await forget(ledger, [("work", OLD_S)], NOW) == 0
+        assert await forget(ledger, lambda: [("work", OLD_S)], NOW) == 0
     finally:
         await ledger.close()
+
+
+async def test_a_retention_that_changes_holds_from_the_next_slice_on(tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path / "router.db")
+    try:
+        for number in range(1, 31):
+            for record in made(number):
+                ledger.put(record)
+        await ledger.put(made(31).begin)
+        told = iter([OLD_S, OLD_S, OLD_S, 200.0])  # once to begin with, then before each slice
+        assert await forget(ledger, lambda: [("work", next(told))], NOW, slice_=10) == 20
+        assert await forget(ledger, list, NOW) == 0
+        gone = iter([[("work", OLD_S)], []])
+        assert await forget(ledger, lambda: next(gone), NOW) == 0, "a profile that was removed keeps what it has"
+    finally:
+        await ledger.close()
+
+
+async def test_a_changed_retention_is_taken_up_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "LOOK_S", 0.005)
+    home = tmp_path / "home"
+    async with serving(home, {"work": PROFILE}) as router:
+        await router.app.ledger.put(made(1).begin)
+        await router.app.ledger.put(made(1).settle)
+        assert len(await router.rows()) == 1
+        write_profile(home, "work", PROFILE + '[ledger]\nretention = "1d"\n')
+        await router.app.reload()
+        while await router.rows():
+            await asyncio.sleep(0.01)
+    assert Reader(home / "router.db").by_rule("work").total.sums.requests == 1
 
 
 async def test_others_are_written_between_the_slices(tmp_path: Path) -> None:
@@ -43,7 +79,7 @@ async def test_others_are_written_between_the_slices(tmp_path: Path) -> None:
             for record in made(number):
                 ledger.put(record)
         await ledger.put(made(31).begin)
-        deleting = asyncio.create_task(forget(ledger, [("work", OLD_S)], NOW, slice_=10))
+        deleting = asyncio.create_task(forget(ledger, lambda: [("work", OLD_S)], NOW, slice_=10))
         for record in made(60_000):
             await ledger.put(record)
         assert not deleting.done()
