@@ -273,7 +273,7 @@ def _annotate(connection: sqlite3.Connection, note: Annotate, sums: dict[RollupK
     """Add what was found out. Baselines are taken once: of a settled request they are added to the sums then."""
     facts = (note.facts, note.estimated_input, note.conversation)
     connection.execute(_SET_FACTS, (*facts, note.cache_lost, note.cache_lost_nano_usd, note.request_id))
-    if note.at_default_nano_usd is None and note.at_requested_nano_usd is None:
+    if note.baselines is None and note.at_default_nano_usd is None and note.at_requested_nano_usd is None:
         return
     row = connection.execute(_COMPARED_BEFORE, (note.request_id,)).fetchone()
     if row is None:

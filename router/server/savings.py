@@ -209,9 +209,9 @@ def default_target(profile: Profile, requested: str) -> Target | None:
 
 
 def requested_target(tenant: Tenant, profile: Profile, requested: str, api: str) -> Target | None:
-    """What a client means by the model it asks for: a ``provider:model``, an alias, else the model of that name at a
-    provider that has a price for it: one that the profile's rules name, one that speaks the client's format, in the
-    catalog's order. ``None`` where there is none."""
+    """What a client means by the model it asks for: a ``provider:model``, an alias, else the model of that name at the
+    first provider that has a price for it: of those that the profile's rules name, then of its maker, then of those
+    that speak the client's format. ``None`` where there is none."""
     routes = profile.routes
     if (explicit := explicit_rule(routes, requested)) is not None:
         return explicit.targets[0]
@@ -223,7 +223,12 @@ def requested_target(tenant: Tenant, profile: Profile, requested: str, api: str)
         for provider in profile.providers.values()
         if rates_for(profile, provider, tenant.prices, requested) is not None
     )
-    seller = min(sellers, key=lambda each: (each.name not in named, api not in each.formats), default=None)
+    maker = family_word("", requested)
+
+    def place(provider: Provider) -> tuple[bool, bool, bool]:
+        return provider.name not in named, not maker or provider.family != maker, api not in provider.formats
+
+    seller = min(sellers, key=place, default=None)
     return Target(seller.name, requested) if seller is not None else None
 
 
