@@ -177,10 +177,17 @@ def latest_requests(
     if after is not None:
         where.append("r.id > ?")
         values.append(after)
+    return requests_where(connection, " AND ".join(where), values, order=order, limit=limit)[::-1]
+
+
+def requests_where(
+    connection: sqlite3.Connection, where: str, values: Sequence[object], *, order: str, limit: int
+) -> list[PastRequest]:
+    """The first requests ``r``, in some order, of which a condition holds."""
     rows = connection.execute(
-        f"SELECT {_REQUEST} FROM requests r WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", (*values, limit)
+        f"SELECT {_REQUEST} FROM requests r WHERE {where} ORDER BY {order} LIMIT ?", (*values, limit)
     )
-    return [PastRequest(*row) for row in rows][::-1]
+    return [PastRequest(*row) for row in rows]
 
 
 def _within_use(hashes: int, one_profile: bool) -> str:

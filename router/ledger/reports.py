@@ -27,6 +27,7 @@ from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
+from router.ledger.selecting import Selection, select
 from router.ledger.sums import DIMENSIONS, NO_DRAFTS, NO_LOSS, CacheLoss, Dimension, DraftSums, Latency, Query, Sums
 from router.ledger.traffic import PastExchange
 
@@ -35,7 +36,7 @@ Keys = tuple[str, ...]
 
 __all__ = [
     "DIMENSIONS", "CacheLoss", "CurrentRule", "Dimension", "DraftSums", "Latency", "PastAttempt", "PastKey",
-    "PastRequest", "Reader", "Report", "Row", "Scope", "Sums",
+    "PastRequest", "Reader", "Report", "Row", "Scope", "Selection", "Sums",
 ]  # fmt: skip
 
 
@@ -93,11 +94,13 @@ class Reader:
         by: Sequence[Dimension] = ("rule",),
         *,
         detail: bool = False,
+        losses: bool = False,
         now_ms: int | None = None,
     ) -> Report:
         """Sums of the scopes' requests by any dimensions, each profile in its own period and timezone.
 
         ``detail`` adds durations, drafts and lost prompt caches, which only single requests have: it takes longer.
+        ``losses`` adds the lost prompt caches alone.
         """
         tally = _Tally(tuple(by))
         first: list[int] = []
@@ -106,7 +109,7 @@ class Reader:
                 lived = sums.hours(connection, scope.profile)
                 if lived is not None:
                     first.append(lived[0] * HOUR_MS)
-                tally.add(connection, scope, lived, detail, _now_ms() if now_ms is None else now_ms)
+                tally.add(connection, scope, lived, _now_ms() if now_ms is None else now_ms, detail, losses or detail)
         return tally.report(min(first, default=None))
 
     def by_rule(
@@ -153,6 +156,27 @@ class Reader:
             return history.latest_requests(
                 connection, profile=profile, rule_hashes=hashes, failed=failed, limit=limit, after=after
             )
+
+    def matching(
+        self, scopes: Sequence[Scope], selection: Selection, *, limit: int, now_ms: int | None = None
+    ) -> list[PastRequest]:
+        """The latest of the scopes' requests that are selected, oldest first."""
+        now = _now_ms() if now_ms is None else now_ms
+        found: list[PastRequest] = []
+        with self._open() as connection:
+            for scope in scopes:
+                found += select(
+                    connection,
+                    scope.profile,
+                    scope.since_ms,
+                    scope.until_ms,
+                    selection,
+                    rules=scope.rules,
+                    zone=scope.zone,
+                    now_ms=now,
+                    limit=limit,
+                )
+        return sorted(found, key=lambda request: (request.time_ms, request.id))[-limit:]
 
     def request(self, request_id: str) -> tuple[PastRequest, list[PastAttempt]]:
         """One request with its calls, by its id or the beginning of it. Raises ConfigError if there isn't just one."""
@@ -275,7 +299,13 @@ class _Tally:
         self.rule_order: dict[str, Order] = {}
 
     def add(
-        self, connection: sqlite3.Connection, scope: Scope, lived: tuple[int, int] | None, detail: bool, now_ms: int
+        self,
+        connection: sqlite3.Connection,
+        scope: Scope,
+        lived: tuple[int, int] | None,
+        now_ms: int,
+        detail: bool,
+        losses: bool,
     ) -> None:
         """Add one scope. ``lived``: its profile's first and last hour."""
         rules = RuleRows(scope.rules, sums.seen_rules(connection, scope.profile), now_ms, scope.zone)
@@ -298,6 +328,11 @@ class _Tally:
             self.total += amounts
             for keys in names.keys(number, columns):
                 self.sums[keys] += amounts
+        if losses:
+            for (number, columns), lost in sums.cache_losses(connection, query):
+                self.total_loss = self.total_loss.plus(lost)
+                for keys in names.keys(number, columns):
+                    self.losses[keys] = self.losses[keys].plus(lost)
         if not (detail and stretches):
             return
         for time_ms, columns, duration_ms in sums.durations(connection, query):
@@ -308,10 +343,6 @@ class _Tally:
             self.total_drafts = self.total_drafts.plus(some)
             for keys in names.keys(number, columns):
                 self.drafts[keys] = self.drafts[keys].plus(some)
-        for (number, columns), lost in sums.cache_losses(connection, query):
-            self.total_loss = self.total_loss.plus(lost)
-            for keys in names.keys(number, columns):
-                self.losses[keys] = self.losses[keys].plus(lost)
 
     def report(self, first_ms: int | None) -> Report:
         """The rows in order."""

@@ -36,7 +36,7 @@ _COLUMNS: dict[Dimension, tuple[str, ...]] = {
 ONLY_IN_REQUESTS: frozenset[Dimension] = frozenset({"tag", "conversation", "price"})
 DELETED = "(deleted)"  # in their place, of requests of which only sums are kept
 _COUNTED = "r.kind IN ('generate', 'embed')"
-_SETTLED = f"{_COUNTED} AND r.state = 'settled'"
+SETTLED = f"{_COUNTED} AND r.state = 'settled'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def of_requests(
     connection: sqlite3.Connection, query: Query, stretches: Sequence[Stretch]
 ) -> Iterator[tuple[Group, Sums]]:
     """The sums of each group of the requests that are there."""
-    yield from _of(connection, query, "requests", "time_ms", _SETTLED, OF_REQUESTS, stretches)
+    yield from _of(connection, query, "requests", "time_ms", SETTLED, OF_REQUESTS, stretches)
 
 
 def _of(
@@ -260,7 +260,7 @@ def durations(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[in
     since, until = query.stretches[0].since, query.stretches[-1].until
     text = (
         f"SELECT {', '.join(['r.time_ms', *query.columns])}, r.duration_ms FROM requests r WHERE r.profile = ? "
-        f"AND r.time_ms >= ? AND r.time_ms < ? AND {_SETTLED} AND r.outcome = 'ok' AND r.duration_ms IS NOT NULL "
+        f"AND r.time_ms >= ? AND r.time_ms < ? AND {SETTLED} AND r.outcome = 'ok' AND r.duration_ms IS NOT NULL "
         "ORDER BY r.time_ms DESC LIMIT ?"
     )
     for row in connection.execute(text, (query.profile, since, until, LATENCY_SAMPLE)):
@@ -290,7 +290,7 @@ def drafts(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group
         "FROM attempts d INDEXED BY attempts_draft CROSS JOIN requests r ON r.id = d.request_id CROSS JOIN stretch "
         "WHERE d.role = 'draft' AND d.request_id >= ? AND d.request_id < ? "
         "AND r.profile = ? AND r.time_ms >= since AND r.time_ms < until "
-        f"AND {_SETTLED} {_group_by(query)}"
+        f"AND {SETTLED} {_group_by(query)}"
     )
     width = len(DraftSums._fields)
     for row in connection.execute(text, (f"{max(0, since):012x}", f"{until:012x}", query.profile)):
@@ -306,7 +306,7 @@ def cache_losses(connection: sqlite3.Connection, query: Query) -> Iterator[tuple
         "sum(r.cache_lost), ifnull(sum(r.cache_lost_nano_usd), 0), sum(r.cache_lost_nano_usd IS NULL) "
         "FROM stretch CROSS JOIN requests r INDEXED BY requests_cache_lost "
         "WHERE r.profile = ? AND r.time_ms >= since AND r.time_ms < until AND r.cache_lost IS NOT NULL "
-        f"AND {_SETTLED} {_group_by(query)}"
+        f"AND {SETTLED} {_group_by(query)}"
     )
     width = len(CacheLoss._fields)
     for row in connection.execute(text, (query.profile,)):
