@@ -19,12 +19,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import calls, forgotten, health_rows, history, profile_states, sums, traffic
-from router.ledger.calls import PastCall
+from router.ledger import forgotten, health_rows, history, past_calls, profile_states, sums, traffic
 from router.ledger.forgotten import NONE_FORGOTTEN, Forgotten
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
 from router.ledger.migrations import MIGRATIONS
+from router.ledger.past_calls import PastCall
 from router.ledger.periods import BEGINNING, END, HOUR_MS, Days, Stretch, cut
 from router.ledger.rule_rows import CurrentRule, Order, RuleRows
 from router.ledger.selecting import Selection, select
@@ -244,12 +244,12 @@ class Reader:
     def calls(self, profile: str, since_ms: int = BEGINNING, until_ms: int = END) -> list[PastCall]:
         """The calls of a profile's settled requests to generate, the oldest request's first."""
         with self._open() as connection:
-            return list(calls.calls(connection, profile, since_ms, until_ms))
+            return list(past_calls.calls(connection, profile, since_ms, until_ms))
 
     def first_under(self, profile: str, file_hash: str, since_ms: int = BEGINNING) -> int | None:
         """When the first request came, since a moment, that a version of the profile's files decided."""
         with self._open() as connection:
-            return calls.first_under(connection, profile, file_hash, since_ms)
+            return past_calls.first_under(connection, profile, file_hash, since_ms)
 
     def conversations(self, client: str, *, without: str) -> set[str]:
         """The conversations that a client had through the router: those of all profiles but one."""

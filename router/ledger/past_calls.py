@@ -16,6 +16,7 @@ class PastCall(NamedTuple):
     provider: str
     model: str
     error_class: str | None
+    duration_ms: float | None
     cost_nano_usd: int | None
     verdict: str | None
     score: float | None
