@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from router.ledger.store import Ledger
+from router.ledger.transaction import transaction
 
 log = logging.getLogger("router.ledger")
 
@@ -62,17 +63,11 @@ async def forget(ledger: Ledger, retention: Retention, now_ms: int, *, slice_: i
 def delete_slice(connection: sqlite3.Connection, profile: str, before_ms: int, limit: int) -> int:
     """Delete the oldest requests with their calls, so many at most; those under way are left alone. ``connection`` must
     be in autocommit mode."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         ids = connection.execute(
             "SELECT id FROM requests WHERE profile = ? AND time_ms < ? AND state = 'settled' ORDER BY time_ms LIMIT ?",
             (profile, before_ms, limit),
         ).fetchall()
         connection.executemany("DELETE FROM attempts WHERE request_id = ?", ids)
         connection.executemany("DELETE FROM requests WHERE id = ?", ids)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return len(ids)

@@ -74,10 +74,10 @@ class Sums:
     wasted_unknown: int = 0
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
 
     def __sub__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, name) - getattr(other, name) for name in _NAMES))
+        return Sums(*(getattr(self, name) - getattr(other, name) for name in NAMES))
 
     @property
     def tokens_in(self) -> int:
@@ -90,8 +90,8 @@ class Sums:
         return self.requests - self.errors
 
 
-_NAMES = tuple(f.name for f in fields(Sums))
-_OF_SUMS = ", ".join(f"sum(r.{name})" for name in _NAMES)
+NAMES = tuple(f.name for f in fields(Sums))
+_OF_SUMS = ", ".join(f"sum(r.{name})" for name in NAMES)
 # One request's part in each, as ``writing.rollup_amounts`` has it.
 OF_REQUESTS = ", ".join(
     f"ifnull(sum({amount}), 0)"

@@ -1,0 +1,10 @@
+"""Which tables hold what belongs to one profile: what goes out with an export, and goes with an erasure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SUMS: Final = {"rollup_day": "day", "rollup": "hour"}  # with the column of their time, in days and hours since 1970
+RULES: Final = "rules"
+HEALTH: Final = ("breakers", "cooldowns")
+STANDING: Final = ("keys", "ports", "profile_states")  # no trace of a request: they stay as long as the profile
