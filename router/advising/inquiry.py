@@ -1,0 +1,160 @@
+"""What every kind of advice works with: the past, what it would have cost elsewhere, the file and how it is changed."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from functools import cached_property
+from typing import NamedTuple
+
+from router.advising.advice import Edit
+from router.advising.costs import Costs
+from router.advising.past import Past, PastRequest
+from router.advising.words import counted, days
+from router.errors import ConfigError
+from router.profile.profile import Profile
+from router.replaying.walk import Replayed, replayed
+from router.routing.rules import Rule
+
+Load = Callable[[str], Profile | None]
+"""The profile that a text of routing.toml makes; None where there are errors in it."""
+
+
+class Edited(NamedTuple):
+    """An edit, and the profile that it makes."""
+
+    edit: Edit
+    profile: Profile
+
+
+class Change(NamedTuple):
+    """What other rules do to past requests: which of them go elsewhere, and what all that were looked at cost and would
+    have cost, in nano-dollars. ``lost`` has how many each rule loses to another, by its hash (None: no rule had
+    them). Of ``unknown`` ones that can't be told."""
+
+    moved: tuple[PastRequest, ...]
+    lost: Counter[str | None]
+    unknown: int
+    before_nano_usd: int
+    after_nano_usd: int
+
+    @property
+    def saving_nano_usd(self) -> int:
+        """What they save; less than 0 where they cost more."""
+        return self.before_nano_usd - self.after_nano_usd
+
+    @property
+    def paid_nano_usd(self) -> int:
+        """What was paid for the requests that move."""
+        return sum(request.row.cost_nano_usd or 0 for request in self.moved)
+
+
+@dataclass
+class Inquiry:
+    """``text`` is the profile's routing.toml, called ``label``. ``remarks`` say what couldn't be looked at."""
+
+    past: Past
+    text: str
+    label: str
+    load: Load
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def profile(self) -> Profile:
+        """The profile as it is."""
+        return self.past.profile
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What requests would have cost elsewhere, found quickly."""
+        return Costs(self.past)
+
+    # --- edits ----------------------------------------------------------------------------------------------------
+
+    def edited(self, words: str, change: Callable[[str], str], commands: Iterable[Sequence[str]] = ()) -> Edited | None:
+        """An edit, tried on a copy. ``words`` say it in a line; ``commands`` are those, behind ``router``, that do the
+        same. None where the file would be wrong, or is written so that only a person can change it."""
+        try:
+            text = change(self.text)
+        except ConfigError as error:
+            self.remarks.append(f"{words}: {error}")
+            return None
+        profile = self.load(text)
+        if profile is None:
+            self.remarks.append(f"{words}: the file would be wrong then")
+            return None
+        old, new = (each.splitlines(keepends=True) for each in (self.text, text))
+        diff = "".join(unified_diff(old, new, self.label, self.label, n=1))
+        return Edited(Edit(words, text, diff, tuple(shlex.join(("router", *each)) for each in commands)), profile)
+
+    def named(self, rule: Rule) -> str:
+        """How commands call a rule."""
+        names = [each.name for each in self.profile.routes.rules]
+        return rule.name if rule.name and names.count(rule.name) == 1 else f"rule[{rule.index}]"
+
+    # --- replay ---------------------------------------------------------------------------------------------------
+
+    def replay(self, profile: Profile, of: Collection[int]) -> Change:
+        """What other rules do to some requests and the rest of their conversations: against what was, or where other
+        rules than today's decided some of them, against what today's would have done."""
+        requests = self._with_conversations(of)
+        now = None if self._decided_as_now(requests) else list(self._replayed(self.profile, requests))
+        moved, lost, unknown, before, after = [], Counter[str | None](), 0, 0, 0
+        for place, (request, then) in enumerate(zip(requests, self._replayed(profile, requests), strict=True)):
+            was = _recorded(then) if now is None else _replayed(now[place], then)
+            if was is None or then.decided is None:
+                unknown += 1
+                continue
+            if not was.stays:
+                moved.append(request)
+            if was.rule != _rule(then):
+                lost[was.rule] += 1
+            if was.nano_usd is not None and then.nano_usd is not None:
+                before += was.nano_usd
+                after += then.nano_usd
+        return Change(tuple(moved), lost, unknown, before, after)
+
+    def trusted(self, change: Change) -> str:
+        """How far a change's numbers can be trusted."""
+        unknown = f"; of {counted(change.unknown)} nobody knows where they would have gone" if change.unknown else ""
+        return (
+            f"{counted(len(change.moved))} of {days(self.past.period_ms)} replayed; prices are known, how long other "
+            f"answers and what in other caches would have been is estimated{unknown}"
+        )
+
+    def _with_conversations(self, of: Collection[int]) -> list[PastRequest]:
+        every = self.past.requests
+        conversations = {every[number].row.conversation for number in of} - {None}
+        chosen = set(of)
+        return [each for each in every if each.number in chosen or each.row.conversation in conversations]
+
+    def _decided_as_now(self, requests: Sequence[PastRequest]) -> bool:
+        since_ms = self.past.rules_since_ms
+        return not requests or (since_ms is not None and requests[0].row.time_ms >= since_ms)
+
+    def _replayed(self, profile: Profile, requests: Sequence[PastRequest]) -> Iterator[Replayed]:
+        rows = (request.row for request in requests)
+        return replayed(rows, profile, self.past.prices, self.past.learned, before=self.profile)
+
+
+class _Was(NamedTuple):
+    """What became of a request before: ``stays`` if it goes to the same target as then."""
+
+    rule: str | None
+    stays: bool
+    nano_usd: int | None
+
+
+def _rule(one: Replayed) -> str | None:
+    return one.decided.rule.hash if one.decided is not None and one.decided.rule is not None else None
+
+
+def _recorded(then: Replayed) -> _Was:
+    return _Was(then.row.rule_hash, then.stays, then.row.cost_nano_usd)
+
+
+def _replayed(now: Replayed, then: Replayed) -> _Was | None:
+    return None if now.decided is None else _Was(_rule(now), now.served == then.served, now.nano_usd)
