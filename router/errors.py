@@ -18,6 +18,7 @@
     │   ├── Misdirected             421  the Host header names somebody else
     │   ├── UpgradeRequired         426  a WebSocket upgrade where only POST is served
     │   ├── TooManyRequests         429  a limit; carries retry_after_s
+    │   ├── BudgetExceeded          429  what may be spent is spent; knows when that changes
     │   └── Unavailable             503  draining, ledger out of order
     │       └── Halted              503  the profile is stopped or disabled
     ├── UpstreamError           one attempt at a provider failed; knows its error class
@@ -33,6 +34,7 @@ An error knows its status and a short stable ``code``; how it looks in a wire fo
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -156,6 +158,18 @@ class TooManyRequests(Refused):
 
     status = 429
     code = "too_many_requests"
+
+
+class BudgetExceeded(Refused):
+    """A budget doesn't allow a call; it is allowed again at ``resets_at`` (UTC)."""
+
+    status = 429
+    code = "budget_exceeded"
+
+    def __init__(self, message: str, *, resets_at: datetime, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s: float = retry_after_s
+        self.resets_at = resets_at
 
 
 class Unavailable(Refused):

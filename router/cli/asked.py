@@ -18,7 +18,6 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from router.cli.places import Places
 from router.errors import ConfigError
-from router.ledger.periods import midnight
 from router.profile.files import Unreadable, read_text
 from router.profile.problems import key_text
 from router.profile.profile import Profile
@@ -26,7 +25,10 @@ from router.providers.credentials import Credentials
 from router.routing.facts import Facts, RequestFacts
 from router.routing.given import read_given
 from router.routing.tokens import PieceSummaries
+from router.server.client_keys import limits_of
 from router.server.endpoints import resolve
+from router.server.services import now_ms
+from router.server.spending import terms_of
 from router.server.tenant import Tenant
 from router.wire.body import Body
 from router.wire.formats import CODECS
@@ -125,11 +127,14 @@ class Asker:
         self.profile = profile
         self.tenant = Tenant(profile, Credentials(os.environ), places.prices)
         self._summaries = PieceSummaries()
-        if self.tenant.budget is not None:
-            now = datetime.now(profile.timezone)
-            starts = (midnight(now.date(), profile.timezone), midnight(now.date().replace(day=1), profile.timezone))
-            day, month = (places.reader.spent(profile.name, start).cost_nano_usd for start in starts)
-            self.tenant.budget.load(now, day_nano=day, month_nano=month)
+        keys = {
+            key.name: limits_of(key.daily_usd, key.monthly_usd)
+            for key in places.reader.client_keys(profile.name)
+            if key.revoked_ms is None
+        }
+        if terms := terms_of(profile, keys):
+            found = places.reader.budget_past(profile.name, profile.timezone, now_ms())
+            self.tenant.spending.load(found, terms, profile.timezone)
 
     def facts(self, asked: Asked) -> RequestFacts:
         """The facts of a whole request. Raises BadRequest for a body the router would refuse."""

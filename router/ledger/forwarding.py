@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from router.ledger.store import Ledger
 from router.ledger.writing import Begin, Record, Settle
@@ -16,27 +16,37 @@ log = logging.getLogger("router.ledger")
 
 
 class Forwarded:
-    """``requests`` are those under way, id to profile; ``settled`` is told of each that ends, with its profile."""
+    """``requests`` are those under way, id to profile; ``told`` hears of each record, before it is written, with the
+    profile; ``lost`` of those requests that were under way when the other process died."""
 
-    def __init__(self, ledger: Ledger, requests: Mapping[str, str], settled: Callable[[str, Settle], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        requests: Mapping[str, str],
+        told: Callable[[str, Record], None],
+        lost: Callable[[Collection[str]], None] = lambda ids: None,
+    ) -> None:
         self.requests = dict(requests)
         self._ledger = ledger
-        self._settled = settled
+        self._told = told
+        self._lost = lost
 
     async def store(self, records: Iterable[Record]) -> None:
         """Write the other process' records; done when they are committed."""
         futures = []
         for record in records:
-            futures.append(self._ledger.put(record))
             if isinstance(record, Begin):
                 self.requests[record.intent.id] = record.intent.profile
+                self._told(record.intent.profile, record)
             elif isinstance(record, Settle) and (profile := self.requests.pop(record.settlement.id, None)) is not None:
-                self._settled(profile, record)
+                self._told(profile, record)
+            futures.append(self._ledger.put(record))
         await asyncio.gather(*futures)
 
     async def end(self) -> None:
         """The other process is gone. Requests that it has not settled were interrupted."""
         interrupted = await self._ledger.interrupt(self.requests)
+        self._lost(self.requests)
         if interrupted:
             log.warning("%d requests were under way when the process that served them died", interrupted)
         self.requests.clear()

@@ -17,9 +17,11 @@ from datetime import UTC, tzinfo
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from router.errors import ConfigError, LedgerError, Unavailable
 from router.ledger import forgotten, health_rows, history, past_calls, profile_states, sums, traffic
+from router.ledger.budget_rows import Past, past
 from router.ledger.forgotten import NONE_FORGOTTEN, Forgotten
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
@@ -129,6 +131,11 @@ class Reader:
     def spent(self, profile: str, since_ms: int = BEGINNING, until_ms: int = END) -> Sums:
         """One profile's sums since a moment, such as the beginning of a budget's day or month."""
         return self.usage([Scope(profile, since_ms, until_ms)], by=()).total.sums
+
+    def budget_past(self, profile: str, zone: ZoneInfo, now_ms: int) -> Past:
+        """What budgets of a profile count today and this month."""
+        with self._open() as connection:
+            return past(connection, profile, zone, now_ms)
 
     def draft_results(self, profile: str, since_ms: int) -> dict[str, DraftSums]:
         """What drafts have cost and saved since a moment, by the hash of their rule."""

@@ -9,12 +9,14 @@ from typing import Final, Literal
 
 from router.health.breaker import BreakerSettings
 from router.health.retry import RetrySettings
+from router.profile.problems import shown
 from router.profile.profile import Budget, Limits, Profile, Timeouts
 from router.profile.table import Table
 from router.profile.targets import Expansion, Names, read_references
 from router.routing.strategies import AdaptiveSettings
 
 _NANO = 10**9
+_MOST_SHARE: Final = 10
 _MODES: Final[tuple[Literal["expected", "strict"], ...]] = ("expected", "strict")
 _EXCEEDED: Final[tuple[Literal["warn", "block", "degrade"], ...]] = ("warn", "block", "degrade")
 _FILTERED: Final[tuple[Literal["relay", "next"], ...]] = ("relay", "next")
@@ -113,8 +115,8 @@ def read_limits(table: Table, draft: Profile) -> Profile:
     )
 
 
-def read_budget(parent: Table, names: Names, expansion: Expansion) -> Budget | None:
-    """``budget`` of a profile or a rule."""
+def read_budget(parent: Table, names: Names, expansion: Expansion, *, of_profile: bool = False) -> Budget | None:
+    """``budget`` of a profile or a rule. The profile's says who is told of all of them."""
     table = parent.table("budget")
     if table is None:
         return None
@@ -126,12 +128,25 @@ def read_budget(parent: Table, names: Names, expansion: Expansion) -> Budget | N
         on_exceed=table.choice("on-exceed", _EXCEEDED, "block"),
         degrade_to=degrade_to,
     )
+    if of_profile:
+        budget = replace(budget, notify=table.texts("notify"), notify_at=_shares(table, budget.notify_at))
     if budget.on_exceed == "degrade" and not table.has("degrade-to"):
         table.error("on-exceed", '"degrade" needs degrade-to = "provider/model"')
     if not (table.has("daily-usd") or table.has("monthly-usd")):
         table.warn(None, "limits nothing without daily-usd or monthly-usd")
     table.finish()
     return budget
+
+
+def _shares(table: Table, default: tuple[float, ...]) -> tuple[float, ...]:
+    """``notify-at``: shares of a limit, rising; a budget can be overspent."""
+    found: list[float] = []
+    for value, path in table.values_of("notify-at"):
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= _MOST_SHARE:
+            table.document.error(path, f"expected a share above 0, such as 0.8, got {shown(value)}")
+        else:
+            found.append(float(value))
+    return tuple(sorted(found)) if table.has("notify-at") else default
 
 
 def _nano_usd(table: Table, key: str) -> int | None:

@@ -64,6 +64,8 @@ class Budget:
     mode: Literal["expected", "strict"] = "expected"
     on_exceed: Literal["warn", "block", "degrade"] = "block"
     degrade_to: tuple[Target, ...] = ()
+    notify: tuple[str, ...] = ()  # a command and its arguments
+    notify_at: tuple[float, ...] = (0.5, 0.8, 1.0)  # of the limit, rising
 
 
 @dataclass(frozen=True, slots=True)

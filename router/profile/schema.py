@@ -88,7 +88,7 @@ def _read_routes(
 
     built_rules, built_aliases = build(rules), build(aliases.values())
     built_default = build([default] if default is not None else [])
-    budget = read_budget(root, names, expansion)
+    budget = read_budget(root, names, expansion, of_profile=True)
     everything = [*built_rules, *built_aliases, *built_default]
     if root.document.failed:
         return draft, ()
@@ -116,7 +116,7 @@ def _read_routes(
             budget=budget,
             rule_budgets={rule.label: each.budget for rule, each in in_force if each.budget is not None},
             cascades={rule.label: each.cascade for rule, each in in_force if each.cascade is not None},
-            ledger_on_error=_on_error(root, draft, budget),
+            ledger_on_error=_on_error(root, draft, [budget, *(each.budget for _, each in in_force)]),
         ),
         tuple(used),
     )
@@ -127,8 +127,8 @@ def _place(rule: Rule) -> tuple[str, int | str | None]:
     return rule.kind, rule.name if rule.kind == "alias" else rule.index
 
 
-def _on_error(root: Table, draft: Profile, budget: Budget | None) -> Literal["serve", "refuse"]:
-    """With a budget, spending that can't be recorded is refused, unless the file says otherwise."""
+def _on_error(root: Table, draft: Profile, budgets: Iterable[Budget | None]) -> Literal["serve", "refuse"]:
+    """With a budget, a rule's too, spending that can't be recorded is refused, unless the file says otherwise."""
     ledger = root.values.get("ledger")
     said = isinstance(ledger, dict) and "on-error" in ledger
-    return draft.ledger_on_error if said or budget is None else "refuse"
+    return draft.ledger_on_error if said or not any(budgets) else "refuse"

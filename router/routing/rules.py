@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from router.routing.conditions import Condition
     from router.routing.facts import Facts
 
-RuleKind = Literal["rule", "default", "alias", "concept", "script", "explicit", "catalog"]
+RuleKind = Literal["rule", "default", "alias", "concept", "script", "explicit", "catalog", "degrade"]
 
 Catalog = Callable[[str, str], Sequence[str]]
 """``catalog(model, api)``: the providers with a usable key that list the model, those speaking ``api`` first."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from router.errors import Unavailable
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement
 from router.ledger.writing import Annotate, Begin, Settle
+from router.money.budget import Charge, Need
 from router.profile.profile import Profile
 from router.providers.provider import Provider
 from router.server.pricing import price_attempt, price_saving
@@ -51,6 +52,7 @@ class Account:
         self._tenant = tenant
         self._profile = profile
         self._provider: Provider | None = None
+        self.charge: Charge | None = None  # in the profile's budgets, from the first call on
         self._verifier: tuple[Provider, str] | None = None  # whose price says what a draft saves
         self._concluded: list[AttemptRecord] = []  # earlier calls of this request
         self._started = time.monotonic()
@@ -73,11 +75,13 @@ class Account:
         Raises Unavailable where the ledger can't be written and the profile serves nothing unrecorded.
         """
         self.intent, self.attempt, self._provider = intent, attempt, provider
+        attempt.reserved_nano_usd = (self.charge.reserved if self.charge is not None else 0) or None
         ledger = self._services.ledger
         committed = ledger.put(Begin(intent, attempt), patience_s=RECORD_WAIT_S)
         refuse = self._profile.ledger_on_error == "refuse"
         if (ledger.failing is None or refuse) and not await committed and refuse:
             self.attempt = None  # no call is made
+            self.spare()
             raise Unavailable("the ledger can't be written, and this profile serves nothing unrecorded")
         self._called = time.monotonic()
 
@@ -95,6 +99,16 @@ class Account:
             self._close(attempt, error_class, maybe_billed=maybe_billed, free=free)
             self._concluded.append(attempt)
         self.reply, self.first_byte_ms = ReplyFacts(), None
+
+    def reserve(self, need: Need) -> None:
+        """Keep back once more what a call needs that has just been refused for nothing and is made again."""
+        if self.charge is not None:
+            self.charge.reserve(need)
+
+    def spare(self) -> None:
+        """The call that was reserved for isn't made."""
+        if self.charge is not None and self.attempt is None:
+            self.charge.conclude(0)
 
     def drafting(self, verifier: Provider, model: str) -> None:
         """The next call is that of a draft, in the place of this verifier."""
@@ -153,6 +167,8 @@ class Account:
             self.intent.api == "openai-responses" and self.attempt is not None and self.attempt.api == self.intent.api
         )
         self._tenant.note(record.settlement, response_id=self.reply.response_id if own_id else None)
+        if self.charge is not None:
+            self._tenant.spending.close(self.charge, committed)
         if is_logged(record.settlement.outcome, self._profile.log_level):
             line = request_line(self.intent, record.settlement, record.attempts)
             self._services.log.write(self._profile.name, line)
@@ -168,6 +184,8 @@ class Account:
             maybe_billed = attempt.maybe_billed or self._outcome in _MAYBE_BILLED
             refused = not maybe_billed and self._outcome in ("client-error", "upstream-error")
             self._close(attempt, self._error_class, maybe_billed=maybe_billed, free=refused)
+        else:
+            self.spare()
         settlement = Settlement(
             intent.id,
             self._outcome,
@@ -191,6 +209,8 @@ class Account:
         if all(each.cost_nano_usd is not None for each in counted):
             settlement.cost_nano_usd = sum(each.cost_nano_usd or 0 for each in attempts)
             settlement.list_nano_usd = sum(each.list_nano_usd or 0 for each in attempts)
+        if self.charge is not None:
+            settlement.held_nano_usd = self.charge.spent - (settlement.cost_nano_usd or 0) or None
         settlement.price_source = served.price_source
         settlement.provider, settlement.model = served.provider, served.model
         compared = self._comparison.ended(intent, self._outcome, attempt)
@@ -219,6 +239,8 @@ class Account:
                 served_model=self.reply.model,
                 subscription_login=self.subscription_login,
             )
+        if self.charge is not None:
+            self.charge.conclude(attempt.cost_nano_usd, more=maybe_billed)
         if attempt.role == "draft" and self._verifier is not None:
             price_saving(
                 attempt,

@@ -27,7 +27,7 @@ from router.ledger.migrations import MIGRATIONS
 from router.ledger.reports import Reader
 from router.ledger.retention import keep_forgetting
 from router.ledger.store import Ledger
-from router.ledger.writing import Settle
+from router.ledger.writing import Record, Settle
 from router.money.prices import PriceTable
 from router.profile.files import private_problem
 from router.profile.home import Home, HomeSettings
@@ -54,7 +54,7 @@ from router.server.pages import services_problems
 from router.server.profile_states import ProfileStates
 from router.server.request_log import RequestLog
 from router.server.server_log import ServerLog
-from router.server.services import Services
+from router.server.services import Services, now_ms
 from router.server.supervisor import supervisor
 from router.server.takeover import Predecessor, Successor, hand_over
 from router.server.tenants import Tenants
@@ -105,8 +105,10 @@ class App:
         *,
         environ: Mapping[str, str] = os.environ,
         console: Callable[[str], object] | None = None,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self.options = options
+        self.clock = clock
         self.console = console
         self.environ = environ
         self.home = Home(options.home)
@@ -244,6 +246,7 @@ class App:
             max_body=self.settings.max_body,
             loopback=is_loopback(self.host),
             version=__version__,
+            clock=self.clock,
         )
 
     async def _open_doors(self, requests: UnderWay | None) -> None:
@@ -262,6 +265,8 @@ class App:
             tls=tls,
             bind=bind,
             only=self.options.only,
+            clock=self.clock,
+            key_limits=await self.ledger.run(client_keys.limits),
         )
         await self._use_settings(self.settings)
         self.tenants.front = lambda name: Front(self.services, self.tenants, name)
@@ -269,7 +274,8 @@ class App:
         self.profile_states = ProfileStates(self.services, self.tenants, lambda: self.settings.stop_grace_s)
         await self.profile_states.load()
         if before is not None and requests is not None:
-            await before.opened(Forwarded(self.ledger, requests.requests, self._settled_elsewhere))
+            told = self._told_elsewhere, self.tenants.lost_elsewhere
+            await before.opened(Forwarded(self.ledger, requests.requests, *told))
         port = self.options.port if self.options.port is not None else self.settings.port
         if port == 0 and before is not None:
             port = before.main_port
@@ -292,9 +298,10 @@ class App:
             await before.ready()
             self._background(self.helpers.use(self.settings.helpers), "helpers")  # those that run are watched from here
 
-    def _settled_elsewhere(self, profile: str, record: Settle) -> None:
+    def _told_elsewhere(self, profile: str, record: Record) -> None:
+        self.tenants.told_elsewhere(profile, record)
         tenant = self.tenants.find(profile)
-        if tenant is not None:
+        if tenant is not None and isinstance(record, Settle):
             tenant.note_elsewhere(record)
 
     def _watch(self) -> None:

@@ -17,13 +17,13 @@ from router.health import classes
 from router.health.breaker import Ticket
 from router.health.waits import asked_wait_s
 from router.ledger.entry import AttemptRecord, Role
+from router.money.budget import FREE
 from router.providers.provider import Provider
 from router.routing.facts import RequestFacts
 from router.routing.rules import Rule, Target
 from router.server.authorise import Authorised
 from router.server.pricing import is_subscription_login
 from router.server.relay import StreamRelay
-from router.server.services import now_ms
 from router.server.ways import Translated, Way
 from router.upstream.client import UpstreamReply
 from router.wire.codec import ReplyFacts
@@ -112,6 +112,7 @@ class Attempt:
         self.authorised = authorised
         self.ticket = ticket
         self.reply: UpstreamReply | None = None
+        self.need = FREE  # what is reserved for each of its calls
         self._exchange = exchange
         self._patience = patience
 
@@ -155,6 +156,7 @@ class Attempt:
             if other is None:
                 raise self._error(reply, payload)
             account.conclude(classes.BAD_REQUEST)
+            account.reserve(self.need)
             reply.close()
             self.way = other
             if isinstance(other, Translated):
@@ -210,7 +212,7 @@ class Attempt:
             chosen.provider.name,
             chosen.model,
             self.authorised.key_name,
-            now_ms(),
+            exchange.services.clock(),
             way.api,
         )
         await exchange.account.begin(exchange.intent(), attempt, chosen.provider)

@@ -12,6 +12,7 @@ from router.server.codings import Decoder, coding_of
 
 IDLE_S = 15.0  # between two parts of a body
 LEAST_BYTES_PER_S = 1024.0
+LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
 LARGE = 8 * 2**20  # bytes; copying as many takes some milliseconds
 DECODING_S = 0.003  # at a stretch; then others get their turn
 

@@ -10,18 +10,26 @@ import secrets
 import sqlite3
 from typing import Any
 
+from router.money.budget import Limits
 from router.server.admission import ClientKey, KeyRing, hash_key
 from router.server.services import now_ms
 from router.upstream.headers import ROUTER_KEY_PREFIX
 
+MOST_USD = 1_000_000
+
 
 def create(
-    connection: sqlite3.Connection, *, profile: str, name: str, daily_usd: float | None = None
+    connection: sqlite3.Connection,
+    *,
+    profile: str,
+    name: str,
+    daily_usd: float | None = None,
+    monthly_usd: float | None = None,
 ) -> dict[str, str]:
     """Make a key: its id and the key itself, which can't be read again later. Raises ValueError on a taken name
     and one that can't stand in a log."""
-    if daily_usd is not None and not 0 < daily_usd < 1e9:
-        raise ValueError("a key's daily limit is an amount of dollars")
+    if any(usd is not None and not 0 < usd <= MOST_USD for usd in (daily_usd, monthly_usd)):
+        raise ValueError(f"a key's limit is an amount of dollars, at most {MOST_USD:,}")
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise ValueError("a key's name has up to 64 printable characters")
     taken = connection.execute(
@@ -32,8 +40,9 @@ def create(
     key = ROUTER_KEY_PREFIX + secrets.token_urlsafe(24)
     key_id = secrets.token_hex(4)
     connection.execute(
-        "INSERT INTO keys (id, profile, name, hash, tail, created_ms, daily_usd) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (key_id, profile, name, hash_key(key), key[-4:], now_ms(), daily_usd),
+        "INSERT INTO keys (id, profile, name, hash, tail, created_ms, daily_usd, monthly_usd) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (key_id, profile, name, hash_key(key), key[-4:], now_ms(), daily_usd, monthly_usd),
     )
     return {"id": key_id, "key": key}
 
@@ -49,7 +58,8 @@ def revoke(connection: sqlite3.Connection, key_id: str) -> bool:
 def listed(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """All keys, newest last, without anything secret."""
     cursor = connection.execute(
-        "SELECT id, profile, name, tail, created_ms, revoked_ms, daily_usd FROM keys ORDER BY created_ms, id"
+        "SELECT id, profile, name, tail, created_ms, revoked_ms, daily_usd, monthly_usd FROM keys "
+        "ORDER BY created_ms, id"
     )
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -59,3 +69,19 @@ def ring(connection: sqlite3.Connection) -> KeyRing:
     """The keys in force."""
     rows = connection.execute("SELECT hash, id, name, profile FROM keys WHERE revoked_ms IS NULL")
     return KeyRing({digest: ClientKey(key_id, name, profile) for digest, key_id, name, profile in rows})
+
+
+def limits(connection: sqlite3.Connection) -> dict[str, dict[str, Limits]]:
+    """What keys in force may spend, by profile and the key's name."""
+    found: dict[str, dict[str, Limits]] = {}
+    for profile, name, *usd in connection.execute(
+        "SELECT profile, name, daily_usd, monthly_usd FROM keys "
+        "WHERE revoked_ms IS NULL AND (daily_usd IS NOT NULL OR monthly_usd IS NOT NULL)"
+    ):
+        found.setdefault(profile, {})[name] = limits_of(*usd)
+    return found
+
+
+def limits_of(daily_usd: float | None, monthly_usd: float | None) -> Limits:
+    """A key's limits in nano-dollars."""
+    return Limits(*(None if usd is None else round(usd * 1e9) for usd in (daily_usd, monthly_usd)))

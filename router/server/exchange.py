@@ -37,25 +37,27 @@ from router.health.breaker import Key
 from router.ledger.entry import Intent, Kind
 from router.ledger.history import PastInput
 from router.ledger.writing import Annotate
+from router.money.budget import Charge, Scope
 from router.providers.addresses import endpoint_url
 from router.providers.provider import Provider
 from router.providers.traits import preferred_format, traits_for
 from router.routing.candidates import Abilities
 from router.routing.facts import CountNeeded, RequestFacts
 from router.routing.openrouter import openrouter_fields
-from router.routing.rules import RouteDecision, Target, decide, no_more
+from router.routing.rules import RouteDecision, Target, decide, filled, no_more
 from router.server.accounts import Account
 from router.server.admission import Admitted
 from router.server.annotate import Job
 from router.server.attempt import Answer, Attempt, Chosen, Patience, SoftFailure, no_answer
 from router.server.authorise import Authorised, authorise
-from router.server.bodies import read_body
+from router.server.bodies import LARGE_BODY, read_body
 from router.server.drafting import Drafting
 from router.server.endpoints import Endpoint
 from router.server.outgoing import Outgoing
 from router.server.pricing import is_subscription_login
 from router.server.savings import Prompt
-from router.server.services import DRAINING, Services, new_request_id, now_ms
+from router.server.services import DRAINING, Services, new_request_id
+from router.server.spending import degraded_rule
 from router.server.tenant import Tenant
 from router.server.trying import Trying
 from router.server.ways import Going, PassThrough, Translated, Way
@@ -65,8 +67,6 @@ from router.wire.codec import Codec
 from router.wire.formats import CODECS
 from router.wire.request import Api, RequestView
 from router.wire.traits import Traits
-
-LARGE_BODY = 2**18  # bytes of a request; to translate a longer one would hold everybody else up for milliseconds
 
 
 class Exchange:
@@ -79,7 +79,7 @@ class Exchange:
         self, services: Services, tenant: Tenant, endpoint: Endpoint, admitted: Admitted, request: web.BaseRequest
     ) -> None:
         self.id = new_request_id()
-        self.time_ms = now_ms()
+        self.time_ms = services.clock()
         self.started = time.monotonic()
         self.services = services
         self.tenant = tenant
@@ -192,6 +192,34 @@ class Exchange:
             else:
                 trying.answered()
                 return answer
+
+    def charged(self) -> Charge:
+        """What budgets count for this request, from its first call on."""
+        account = self.account
+        if account.charge is None:
+            assert self.decision is not None
+            account.charge = self.tenant.spending.open(self.id, self.time_ms, self.decision.rule, self._key_name)
+        return account.charge
+
+    def degraded(self, scope: Scope) -> RouteDecision:
+        """Where a budget sends the request that doesn't allow it elsewhere. A request that has been recorded for its
+        rule stays that rule's; another one isn't any rule's from now on."""
+        assert self.decision is not None
+        spending = self.tenant.spending
+        rule = degraded_rule(scope, spending.terms[scope].degrade_to)
+        routes, asked = self.profile.routes, _text(self.view, "model")
+        candidates = tuple(filled(routes, asked, target) for target in rule.targets)
+        decision = RouteDecision(rule, candidates, rule.reason, self.decision.tried)
+        if self.account.intent is None:
+            self.decision = decision
+            spending.move(self.charged(), rule, self._key_name)
+        else:
+            self.decision = replace(self.decision, reason=rule.reason)
+        return decision
+
+    @property
+    def _key_name(self) -> str | None:
+        return self.admitted.key.name if self.admitted.key is not None else None
 
     async def written(self, chosen: Chosen) -> Way:
         """The request as the candidate gets it. Raises FormatUnsupported, Untranslatable."""
@@ -419,7 +447,7 @@ class Exchange:
 
     def intent(self) -> Intent:
         """The request's row, as far as it is known now."""
-        view, facts, key = self.view, self.facts, self.admitted.key
+        view, facts, charge = self.view, self.facts, self.account.charge
         rule = self.decision.rule if self.decision is not None else None
         chosen = self.attempt.chosen if self.attempt is not None else None
         return Intent(
@@ -431,7 +459,7 @@ class Exchange:
             rule_hash=rule.hash if rule else "",
             file_hash=self.profile.file_hash,
             client=facts.client if facts else "other",
-            key=key.name if key else None,
+            key=self._key_name,
             tags=" ".join(sorted(facts.tags)) or None if facts else None,
             conversation=None,  # the annotator finds it out
             api=self.api,
@@ -440,6 +468,8 @@ class Exchange:
             model=chosen.model if chosen else None,
             stream=bool(_text(view, "stream")),
             reason=self.decision.reason if self.decision else "",
+            held_nano_usd=charge.counted or None if charge is not None else None,
+            charged_ms=charge.moment_ms if charge is not None and charge.moment_ms != self.time_ms else None,
         )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from router.errors import Halted, Refused, UnsupportedMediaType
+from router.errors import BudgetExceeded, Halted, Refused, UnsupportedMediaType
 from router.server.codings import TAKEN
 from router.wire.formats import CODECS
 from router.wire.loss import listed
@@ -33,10 +33,13 @@ def refusal(
     """An error reply in the client's format, naming the profile; before the format is known, OpenAI's shape is used.
 
     ``x-should-retry: false`` tells the SDKs not to repeat what can't succeed; where waiting helps, Retry-After says so;
-    where a body's coding isn't taken, Accept-Encoding names those that are.
+    where a body's coding isn't taken, Accept-Encoding names those that are; where a budget is spent, x-router-reset
+    says until when.
     """
     if isinstance(error, UnsupportedMediaType):
         headers = {"Accept-Encoding": TAKEN, **(headers or {})}
+    if isinstance(error, BudgetExceeded):
+        headers = {"x-router-reset": f"{error.resets_at:%Y-%m-%dT%H:%M:%SZ}", **(headers or {})}
     return error_reply(
         error.status,
         error.code,
@@ -44,7 +47,7 @@ def refusal(
         api,
         request_id=request_id,
         retry_after_s=error.retry_after_s,
-        should_retry=error.status in (429, 503) and not isinstance(error, Halted),
+        should_retry=error.status in (429, 503) and not isinstance(error, Halted | BudgetExceeded),
         headers=headers,
     )
 

@@ -30,6 +30,11 @@ MAX_LEARNED = 1000  # targets; clients may name any model
 DRAINING = "the router is shutting down"
 
 
+def now_ms() -> int:
+    """Milliseconds of UTC."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(slots=True)
 class Services:
     """The server's parts that an exchange uses."""
@@ -47,6 +52,7 @@ class Services:
     loopback: bool  # whether the main listener is reachable from this machine only
     version: str
     home_problems: Callable[[], list[str]] = list  # what is wrong with the home's own files
+    clock: Callable[[], int] = now_ms  # milliseconds of UTC
     started: float = field(default_factory=time.monotonic)
     draining: bool = False
     active: set[Exchange] = field(default_factory=set)
@@ -72,11 +78,6 @@ class Services:
         self.active.discard(exchange)
         if not self.active:
             self.idle.set()
-
-
-def now_ms() -> int:
-    """Milliseconds of UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def new_request_id() -> str:

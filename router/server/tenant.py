@@ -6,13 +6,13 @@ and the script's process belong to the tenant and outlive a reload.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from multidict import CIMultiDictProxy
@@ -20,10 +20,7 @@ from multidict import CIMultiDictProxy
 from router.errors import NotFound
 from router.ledger.entry import Settlement
 from router.ledger.history import PastInput
-from router.ledger.reports import Reader
-from router.ledger.store import Ledger
 from router.ledger.writing import Settle
-from router.money.budget import BudgetMeter
 from router.money.prices import PriceTable
 from router.profile.problems import Problem, shown
 from router.profile.profile import Profile
@@ -42,6 +39,8 @@ from router.server.ordering import Ordering
 from router.server.pricing import cache_discount
 from router.server.savings import Sizes
 from router.server.script import Script
+from router.server.services import now_ms
+from router.server.spending import Spending
 from router.server.target_health import TargetHealth
 from router.wire.opaque import INVENTED
 from router.wire.request import Api, RequestView
@@ -64,7 +63,14 @@ class Tenant:
     """One profile at work."""
 
     def __init__(
-        self, profile: Profile, credentials: Credentials, prices: PriceTable, *, may_run_commands: bool = False
+        self,
+        profile: Profile,
+        credentials: Credentials,
+        prices: PriceTable,
+        *,
+        may_run_commands: bool = False,
+        clock: Callable[[], int] = now_ms,
+        spending: Spending | None = None,
     ) -> None:
         self.prices = prices
         self.listener: Listener | None = None
@@ -76,7 +82,8 @@ class Tenant:
         self.reloads = 0
         self.restarts = 0  # of its listener, or where it has none of serving its path
         self.script: Script | None = None
-        self.budget: BudgetMeter | None = None
+        self.clock = clock
+        self.spending = spending or Spending(profile.name, clock)
         self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
         self.sizes = Sizes()  # of the conversations' prompts
         self._conversations: OrderedDict[str, Target] = OrderedDict()
@@ -100,8 +107,6 @@ class Tenant:
                 self.script = Script(profile.script)
             else:
                 self.script.reload()
-        budget = profile.budget
-        self.budget = BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
 
     @property
     def name(self) -> str:
@@ -113,22 +118,7 @@ class Tenant:
         lines = [str(problem) for problem in self.problems]
         lines += [self.listen_problem] if self.listen_problem else []
         lines += [self.script.problem] if self.script is not None and self.script.problem else []
-        return lines
-
-    async def load_spend(self, ledger: Ledger) -> None:
-        """Take up the budget windows where the ledger says they stand."""
-        if self.budget is None:
-            return
-        now = datetime.now(self.profile.timezone)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        reader = Reader(ledger.path)
-
-        def spent_since(start: datetime) -> int:
-            return reader.spent(self.name, int(start.timestamp() * 1000)).cost_nano_usd
-
-        day = await asyncio.to_thread(spent_since, midnight)
-        month = await asyncio.to_thread(spent_since, midnight.replace(day=1))
-        self.budget.load(now, day_nano=day, month_nano=month)
+        return lines + self.spending.problem_lines()
 
     def keys_required(self, *, loopback: bool) -> bool:
         """Whether a client key is needed: as set, else only where others than this machine can connect."""
@@ -154,11 +144,11 @@ class Tenant:
             headers=headers,
             summaries=summaries,
             phrases=profile.routes.phrases,
-            now=datetime.now(profile.timezone),
+            now=datetime.fromtimestamp(self.clock() / 1000, profile.timezone),
             key=key.name if key else None,
             tags=tags_of(headers),
             provider_used=self.provider_of,
-            budget_used=self.budget_used,
+            budget_used=partial(self.spending.used_share, key.name if key else None),
         )
 
     def ordering(
@@ -191,10 +181,6 @@ class Tenant:
             provider, model, api, self.prices, self.profile.models.get(name), refused=self.health.windows.get(name)
         )
 
-    def budget_used(self) -> float | None:
-        """The spent share of the tightest window in force."""
-        return self.budget.used_share(datetime.now(self.profile.timezone)) if self.budget else None
-
     async def ask_script(self, facts: RequestFacts) -> str | None:
         """The script's answer, None when it has none, failed or took too long (the problem is kept and shown)."""
         if self.script is None:
@@ -225,10 +211,8 @@ class Tenant:
         return [provider.name for provider in sorted(able, key=lambda provider: api not in provider.formats)]
 
     def note(self, settlement: Settlement, *, response_id: str | None) -> None:
-        """Count a settled request: for budgets, for status, and for whoever asks for its response by id."""
+        """Count a settled request: for status, and for whoever asks for its response by id."""
         self.requests += 1
-        if self.budget is not None and settlement.cost_nano_usd:
-            self.budget.add(datetime.now(self.profile.timezone), settlement.cost_nano_usd)
         if response_id is not None and settlement.provider is not None:
             _keep(self._responses, response_id, Target(settlement.provider, settlement.model))
 

@@ -12,7 +12,8 @@ import hmac
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,10 @@ from multidict import CIMultiDictProxy
 from router.errors import Forbidden, Halted, ListenError, NotFound, Unavailable
 from router.ledger import profile_states
 from router.ledger.store import Ledger
+from router.ledger.writing import Begin, Record, Settle
+from router.money.budget import Limits
 from router.money.prices import PriceTable
+from router.profile.files import private_problem
 from router.profile.load import Loaded, find_profiles
 from router.profile.names import name_problem
 from router.profile.problems import Problem
@@ -31,6 +35,8 @@ from router.providers.credentials import Credentials
 from router.server.admission import hash_key
 from router.server.health_keeper import HealthKeeper
 from router.server.listeners import Bind, Handler, Listener, is_loopback, new_sockets
+from router.server.services import now_ms
+from router.server.spending import Spending
 from router.server.tenant import Tenant
 
 log = logging.getLogger("router.server")
@@ -60,6 +66,8 @@ class Tenants:
         tls: ssl.SSLContext | None = None,
         bind: Bind = new_sockets,
         only: str | None = None,
+        clock: Callable[[], int] = now_ms,
+        key_limits: Mapping[str, Mapping[str, Limits]] | None = None,
     ) -> None:
         self.folder = folder
         self.front: Callable[[str], Handler] | None = None
@@ -75,6 +83,9 @@ class Tenants:
         self._tls = tls
         self._bind = bind
         self._only = only
+        self._clock = clock
+        self._key_limits = key_limits or {}
+        self._spendings: dict[str, Spending] = {}
         self._default: str | None = None
         self._metrics_key_hash: str | None = None
         self._auto_ports = AUTO_PORTS
@@ -249,6 +260,7 @@ class Tenants:
                 await tenant.listener.close()
             if tenant.script is not None:
                 await tenant.script.end()
+            await tenant.spending.alarm.close()
         await self._keeper.close()
 
     def stop_listening(self) -> None:
@@ -259,14 +271,20 @@ class Tenants:
 
     async def pause(self) -> None:
         """Write nothing into the ledger's database until ``go_on``."""
+        for spending in self._spendings.values():
+            spending.hand_over()
         await self._keeper.close()
 
     def go_on(self) -> None:
         """See ``pause``."""
+        for spending in self._spendings.values():
+            spending.go_on()
         self._keeper.reopen()
 
     def retire(self) -> None:
-        """Leave the profiles' own ports to another process."""
+        """Leave the profiles' own ports, and what may be spent, to another process."""
+        for spending in self._spendings.values():
+            spending.retire()
         for tenant in self._running.values():
             if tenant.listener is not None:
                 tenant.listener.retire()
@@ -323,16 +341,56 @@ class Tenants:
             if (problem.path, problem.message) not in told:
                 log.warning("%s", problem)
         if tenant is None:
-            tenant = Tenant(loaded.profile, self._credentials, self._prices, may_run_commands=self._may_run_commands)
+            spending = self.spending(name)
+            await self._take_up(spending, loaded.profile)
+            tenant = Tenant(
+                loaded.profile,
+                self._credentials,
+                self._prices,
+                may_run_commands=self._may_run_commands,
+                clock=self._clock,
+                spending=spending,
+            )
             await self._keeper.adopt(tenant)
             self._running[name] = tenant
         else:
+            await self._take_up(tenant.spending, loaded.profile)
             tenant.use(loaded.profile)
             tenant.reloads += 1
             log.info("profile %s: new version %s in force", name, loaded.profile.file_hash)
         tenant.problems = ()
-        await tenant.load_spend(self._ledger)
         await self._listen(tenant, loaded.profile)
+
+    async def _take_up(self, spending: Spending, profile: Profile) -> None:
+        """Have budgets hold before the version that they are of does."""
+        if self._may_run_commands:
+            spending.alarm.distrust = partial(private_problem, profile.directory / "routing.toml")
+        await spending.use(profile, self._key_limits.get(profile.name, {}), self._ledger)
+
+    async def use_key_limits(self, limits: Mapping[str, Mapping[str, Limits]]) -> None:
+        """Put what client keys may spend in force, by profile and the key's name."""
+        async with self._looking:
+            self._key_limits = limits
+            for tenant in self._running.values():
+                await self._take_up(tenant.spending, tenant.profile)
+
+    def told_elsewhere(self, profile: str, record: Record) -> None:
+        """The process that this one replaces has begun a call, or ended a request. It may not know whose."""
+        if isinstance(record, Begin):
+            self.spending(profile).begun_elsewhere(record.intent)
+        elif isinstance(record, Settle):
+            for spending in [self.spending(profile)] if profile else list(self._spendings.values()):
+                spending.ended_elsewhere(record.settlement)
+
+    def lost_elsewhere(self, ids: Collection[str]) -> None:
+        """That process has died with these requests."""
+        for spending in self._spendings.values():
+            for id_ in ids:
+                spending.lost_elsewhere(id_)
+
+    def spending(self, name: str) -> Spending:
+        """What a profile of this name has spent, whether it is served or not."""
+        return self._spendings.setdefault(name, Spending(name, self._clock))
 
     async def _listen(self, tenant: Tenant, profile: Profile) -> None:
         """Open, move or close the profile's own listener as its file says, and whether it is halted."""

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from router.errors import (
     BadRequest,
+    BudgetExceeded,
     FormatUnsupported,
     NoCredential,
     Refused,
     TooManyRequests,
+    Unavailable,
     Untranslatable,
     UpstreamError,
 )
@@ -27,10 +29,13 @@ from router.health import classes
 from router.health.breaker import FAILURE, SUCCESS, Key
 from router.health.retry import POLICIES, Again, Failure, GiveUp, Progress, next_step
 from router.ledger.entry import Role
+from router.money.budget import Scope
 from router.routing.candidates import Dropped, Why, named_window, shown, unfit
 from router.routing.facts import CountNeeded
 from router.routing.rules import Candidate, RouteDecision
 from router.server.attempt import Attempt, Chosen
+from router.server.bodies import LARGE_BODY
+from router.server.needs import need_of
 
 if TYPE_CHECKING:
     from router.server.exchange import Exchange
@@ -48,6 +53,7 @@ class Trying:
         self._exchange = exchange
         self._health = exchange.tenant.health
         self._decision: RouteDecision | None = decision
+        self._rule = decision.rule  # whose budget the calls are charged to
         self._left = deque(Candidate(target, decision.rule) for target in decision.candidates)
         self._later = False  # whether what stands behind the rule has been asked for
         self._known: set[tuple[str, str | None]] = set()
@@ -80,7 +86,7 @@ class Trying:
         """The call of a draft, at the first candidate that can be called; ``None`` where there is none. It isn't made
         again: if it fails the verifier is asked."""
         self._is_draft = True
-        self._current, self._ahead = await self._look_ahead(), None
+        self._current = await self._next_affordable()
         return self._current
 
     async def draft_failed(self, error: UpstreamError) -> None:
@@ -99,12 +105,13 @@ class Trying:
         if self._again and self._current is not None:
             chosen = self._current.chosen
             attempt = await self._prepared(Candidate(chosen.target, chosen.rule), again=self._current)
+            attempt = await self._affordable(attempt)
         if attempt is None:
-            attempt, self._ahead = await self._look_ahead(), None
+            attempt = await self._next_affordable()
             self._here = 0
             self._refused.clear()
         if attempt is None and self._failure is None:
-            attempt = await self._last_resort()
+            attempt = await self._affordable(await self._last_resort())
         if attempt is None:
             raise self._failure or nothing_left(self._dropped, self._problems)
         self._again = False
@@ -198,6 +205,67 @@ class Trying:
             self._current.close()
             self._health.abandon(self._current.ticket)
         self._put_back()
+        self._exchange.account.spare()
+
+    # --- money ----------------------------------------------------------------------------------------------------
+
+    async def _next_affordable(self) -> Attempt | None:
+        """The next candidate that can be called and paid."""
+        while (ahead := await self._look_ahead()) is not None:
+            self._ahead = None
+            if (attempt := await self._affordable(ahead)) is not None:
+                return attempt
+        return None
+
+    async def _affordable(self, attempt: Attempt | None) -> Attempt | None:
+        """The same, with what the call may cost reserved in all budgets; ``None``, with a reason, where one of them
+        doesn't allow it. Whether it fits is known and reserved in one step."""
+        exchange = self._exchange
+        charge = exchange.charged()
+        if attempt is None or not charge.windows:
+            return attempt
+        chosen, spending = attempt.chosen, exchange.tenant.spending
+        work = partial(need_of, exchange, attempt, strict=spending.strict_for(charge))
+        if len(attempt.way.body) > LARGE_BODY:
+            need = await asyncio.to_thread(self._counting, work)
+        else:
+            need = await self._worked_out(work)
+        if not spending.is_open(charge):
+            try:
+                await spending.opened(charge)
+            except Unavailable:
+                self._health.abandon(attempt.ticket)
+                raise
+        error = spending.spent_by_others(chosen.rule) if chosen.rule is not self._rule else None
+        short = None
+        if error is None:
+            short = spending.take(charge, need, rule=chosen.rule, target=chosen.target)
+            if short is None:
+                attempt.need = need
+                return attempt
+            error = short.error
+        attempt.close()
+        self._health.abandon(attempt.ticket)
+        self._drop(Candidate(chosen.target, chosen.rule), "budget", str(error), self._health.now + error.retry_after_s)
+        self._problems.append(error)
+        if short is not None and short.degrade is not None and not self._is_draft:
+            self._degrade(short.degrade)
+        return None
+
+    def _counting(self, work: Callable[[], T]) -> T:
+        if self._exchange.facts is not None:
+            self._exchange.facts.may_count = True
+        return work()
+
+    def _degrade(self, scope: Scope) -> None:
+        """A budget says where requests go that it doesn't allow: there and nowhere else."""
+        if self._ahead is not None:
+            self._health.abandon(self._ahead.ticket)
+            self._ahead = None
+        decision = self._exchange.degraded(scope)
+        self._rule = decision.rule
+        self._left = deque(Candidate(target, decision.rule) for target in decision.candidates)
+        self._decision, self._later = None, True
 
     # --- candidates -----------------------------------------------------------------------------------------------
 
@@ -404,5 +472,9 @@ def nothing_left(dropped: Sequence[Dropped], problems: Sequence[Refused]) -> Ref
         return Untranslatable(said) if whys == {"format"} else BadRequest(said)
     if whys <= {"too-long", "unable", "format", "key"}:
         return NoCredential(said)
+    spent = [problem for problem in problems if isinstance(problem, BudgetExceeded)]
+    if spent and whys <= {"too-long", "unable", "format", "key", "budget"}:
+        first = min(spent, key=lambda error: error.resets_at)
+        return BudgetExceeded(said, resets_at=first.resets_at, retry_after_s=first.retry_after_s)
     waits = [each.until_s for each in dropped if each.until_s is not None]
     return TooManyRequests(said, retry_after_s=max(1.0, min(waits, default=1.0)))

@@ -17,7 +17,7 @@ from router.ledger.lock import HomeLock, holder
 from router.ledger.record_lines import decode, encode
 from router.ledger.spill import Spill
 from router.ledger.store import Ledger
-from router.ledger.writing import Record, Settle
+from router.ledger.writing import Record, Settle, request_of
 from tests.support.records import made
 from tests.support.serving import read_rows
 
@@ -156,15 +156,16 @@ async def test_what_a_dead_process_left_open_is_interrupted_and_nothing_else(pat
 
 
 async def test_who_ends_is_told_with_its_profile(path: Path) -> None:
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str, str]] = []
 
-    def note(profile: str, record: Settle) -> None:
-        told.append((profile, record.settlement.id))
+    def note(profile: str, record: Record) -> None:
+        told.append((profile, type(record).__name__, request_of(record)))
 
     ledger = await Ledger.open(path)
     forwarded = Forwarded(ledger, {made(1).begin.intent.id: "home"}, note)
     await forwarded.store([made(1).settle, made(1).annotate, *made(2, profile="work"), made(2).settle])
-    assert told == [("home", made(1).begin.intent.id), ("work", made(2).begin.intent.id)]
+    first, second = made(1).begin.intent.id, made(2).begin.intent.id
+    assert told == [("home", "Settle", first), ("work", "Begin", second), ("work", "Settle", second)]
     assert forwarded.requests == {}
     await ledger.close()
 

@@ -189,11 +189,11 @@ async def test_budgets_and_conversations_go_on(world: World) -> None:
     new = await world.replace(old)
     tenant = next(iter(new.tenants))
     assert tenant.memory().conversations == before.memory().conversations
-    assert tenant.budget_used() == pytest.approx(COST / 1e12)
+    assert tenant.spending.used_share(None) == pytest.approx(COST / 1e12)
     await world.ended(stream)
     await world.all_settled(2)
-    assert tenant.budget_used() == pytest.approx(2 * COST / 1e12)
-    assert before.budget_used() == pytest.approx(2 * COST / 1e12)
+    assert tenant.spending.used_share(None) == pytest.approx(2 * COST / 1e12)
+    assert before.spending.used_share(None) == pytest.approx(2 * COST / 1e12)
 
 
 async def test_a_second_restart_while_the_first_server_still_serves(world: World) -> None:

@@ -20,6 +20,7 @@ class _NewKey(msgspec.Struct):
     profile: str
     name: str
     daily_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    monthly_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def routes(app: App) -> list[web.RouteDef]:
@@ -34,7 +35,13 @@ def routes(app: App) -> list[web.RouteDef]:
             return missing(app, new.profile)
 
         def job(connection: sqlite3.Connection) -> dict[str, str]:
-            return client_keys.create(connection, profile=new.profile, name=new.name, daily_usd=new.daily_usd)
+            return client_keys.create(
+                connection,
+                profile=new.profile,
+                name=new.name,
+                daily_usd=new.daily_usd,
+                monthly_usd=new.monthly_usd,
+            )
 
         return await change(job)
 
@@ -50,6 +57,7 @@ def routes(app: App) -> list[web.RouteDef]:
 
     async def change(job: Callable[[sqlite3.Connection], Any]) -> web.Response:
         answer = await app.ledger.run(job)
+        await app.tenants.use_key_limits(await app.ledger.run(client_keys.limits))  # before the key is known
         app.services.keys = await app.ledger.run(client_keys.ring)
         return replies.json_reply(answer)
 

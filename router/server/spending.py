@@ -1,0 +1,406 @@
+"""The budgets of one profile at work: what its requests may spend, and what is said where they may not.
+
+``money.budget`` has the windows. Here they get their limits (from the profile, its rules and its client keys), their
+past (from the ledger), and every request its charge. A charge lives until its row is committed, so that the windows can
+be added up anew at any time: what is known here and what the ledger has is counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from router.errors import BudgetExceeded, Unavailable
+from router.ledger.budget_rows import Group, Past, past
+from router.ledger.entry import Intent, Settlement
+from router.ledger.store import Ledger
+from router.money.budget import PERIODS, PROFILE, Budgets, Charge, Limits, Need, Scope, Window
+from router.profile.profile import Budget, Profile
+from router.routing.labels import meaning_hash, with_provider
+from router.routing.rules import Rule, Target
+from router.server.alarm import Alarm
+
+log = logging.getLogger("router.server")
+
+OnExceed = Literal["warn", "block", "degrade"]
+
+MOST_LATE: Final = 20_000
+"""Charges whose rows weren't committed in time that are kept all the same: more than wait in the ledger's queue."""
+
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a budget's limits mean. ``strict``: the worst case is reserved."""
+
+    limits: Limits
+    strict: bool = False
+    on_exceed: OnExceed = "block"
+    degrade_to: tuple[Target, ...] = ()
+
+
+def terms_of(profile: Profile, keys: Mapping[str, Limits]) -> dict[Scope, Terms]:
+    """The budgets of a profile, of its rules, and of its client keys by name: these block, in the profile's mode."""
+    found = {Scope("rule", label): _terms(budget) for label, budget in profile.rule_budgets.items()}
+    strict = profile.budget is not None and profile.budget.mode == "strict"
+    found |= {Scope("key", name): Terms(limits, strict) for name, limits in keys.items()}
+    if profile.budget is not None:
+        found[PROFILE] = _terms(profile.budget)
+    return {scope: terms for scope, terms in found.items() if terms.limits != Limits()}
+
+
+def _terms(budget: Budget) -> Terms:
+    limits = Limits(budget.daily_nano_usd, budget.monthly_nano_usd)
+    return Terms(limits, budget.mode == "strict", budget.on_exceed, budget.degrade_to)
+
+
+def degraded_rule(scope: Scope, targets: tuple[Target, ...]) -> Rule:
+    """The rule that stands for what a budget degrades to. Its hash tells whose budget it was, so that a rule's budget
+    can count it: those requests no longer have the rule's label."""
+    label = with_provider("degrade", targets[0].provider)
+    return Rule("degrade", label, _degraded_hash(scope), targets, reason=f"degrade: budget of {scope}")
+
+
+def _degraded_hash(scope: Scope) -> str:
+    return meaning_hash(["degrade", *scope])
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A call doesn't fit. ``degrade``: the budget that says where to go instead; ``error``: what to tell otherwise."""
+
+    error: BudgetExceeded
+    degrade: Scope | None = None
+
+
+class Spending:
+    """One profile's. ``now_ms`` is the clock, in milliseconds of UTC."""
+
+    def __init__(self, profile: str, now_ms: Callable[[], int]) -> None:
+        self.profile = profile
+        self.terms: Mapping[Scope, Terms] = {}
+        self.budgets = Budgets(ZoneInfo("UTC"), {})
+        self.alarm = Alarm(profile)
+        self._now_ms = now_ms
+        self._charges: dict[str, Charge] = {}
+        self._ended_elsewhere: dict[str, int] = {}  # requests of another process: ended, and not known to us before
+        self._late: dict[str, None] = {}  # charges that are over and whose rows weren't committed in time
+        self._loading = False
+        self._handing_over: asyncio.Event | None = None
+        self._retired = False
+        self._warned: set[tuple[Scope, int, int]] = set()
+        self._unpriced: set[str] = set()
+
+    # --- taking up ------------------------------------------------------------------------------------------------
+
+    async def use(self, profile: Profile, keys: Mapping[str, Limits], ledger: Ledger) -> None:
+        """Put the budgets of a profile's version in force. Other limits hold at once; where there are other budgets or
+        days the ledger is asked how they stand. Raises sqlite3.Error."""
+        terms = terms_of(profile, keys)
+        self.alarm.use(profile.budget)
+        if self._same_windows(terms, profile.timezone):
+            self._put_in_force(terms)
+            return
+        self._loading = True
+        try:
+            known = self._charges.copy  # complete when it is called: between two batches of records
+            job = partial(past, profile=self.profile, zone=profile.timezone, now_ms=self._now_ms(), known=known)
+            self.load(await ledger.run(job), terms, profile.timezone)
+        finally:
+            self._loading = False
+
+    def load(self, found: Past, terms: Mapping[Scope, Terms], zone: ZoneInfo) -> None:
+        """Start from what the ledger has; what is known here comes on top of it."""
+        limits = {scope: each.limits for scope, each in terms.items()}
+        mark_ms = max(found.latest_ms, self.budgets.mark_ms)
+        self.budgets = budgets = Budgets(zone, limits, max(mark_ms, 0))
+        for scope in limits:
+            for period in PERIODS:
+                sums = found.sums[period].items()
+                budgets.window(scope, period).spent = sum(nano for group, nano in sums if _belongs(group, scope))
+        for row in found.open:
+            charge = Charge(row.id, row.moment_ms, _scopes(row.of, limits))
+            charge.reserve(Need(row.held_nano_usd, row.held_nano_usd))
+            if (counted := self._ended_elsewhere.get(row.id)) is not None:
+                charge.conclude(counted)
+            self._charges.setdefault(row.id, charge)
+        self._ended_elsewhere.clear()
+        for charge in self._charges.values():
+            budgets.place(charge)
+        self.terms = terms
+        self.alarm.loaded(self._standing_limits())
+
+    def _same_windows(self, terms: Mapping[Scope, Terms], zone: ZoneInfo) -> bool:
+        return terms.keys() == self.terms.keys() and (zone == self.budgets.zone or not terms)
+
+    def _put_in_force(self, terms: Mapping[Scope, Terms]) -> None:
+        self.terms = terms
+        self.budgets.limit({scope: each.limits for scope, each in terms.items()})
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def open(self, request_id: str, time_ms: int, rule: Rule, key: str | None) -> Charge:
+        """A request that came in at ``time_ms``, before its first call is made."""
+        moment_ms = self.budgets.moment(time_ms)
+        scopes = _scopes(Group(rule.label, rule.hash, key or ""), self.terms)
+        charge = self._charges[request_id] = self.budgets.charge(request_id, moment_ms, scopes)
+        return charge
+
+    def move(self, charge: Charge, rule: Rule, key: str | None) -> None:
+        """A request that has made no call yet goes to another rule's targets."""
+        charge.scopes = _scopes(Group(rule.label, rule.hash, key or ""), self.terms)
+        self.budgets.place(charge)
+
+    def strict_for(self, charge: Charge) -> bool:
+        """Whether the worst case of a request's calls is to be reserved: where one of its budgets is strict."""
+        return any(self.terms[window.scope].strict for window in charge.windows if window.scope in self.terms)
+
+    def take(self, charge: Charge, need: Need, *, rule: Rule, target: Target) -> Short | None:
+        """Reserve what a call may cost, unless a budget keeps it from being made. ``rule`` is the one that it is called
+        for. Nothing else happens in between."""
+        blocking: list[Window] = []
+        degrading: list[Window] = []
+        unpriced = need.worst is None
+        for window in charge.windows:
+            terms = self.terms.get(window.scope)
+            if terms is None or window.limit is None or (window.fits(need) and not (unpriced and terms.strict)):
+                continue
+            if terms.on_exceed == "warn":
+                self._warn(window, "requests go on, as asked")
+            elif terms.on_exceed == "degrade" and rule.kind != "degrade":
+                degrading.append(window)
+            elif terms.on_exceed == "degrade" and not terms.strict:
+                self._warn(window, f"requests go to {target}, and cost beyond it")
+            else:
+                blocking.append(window)
+        if blocking or degrading:
+            window = max(blocking or degrading, key=lambda each: each.end_ms)
+            why = self._stands(window, need)
+            if window.fits(need):
+                why = f"there is no price for {target}, and a strict budget can't take it"
+            error = self._exceeded(window, why)
+            return Short(error, None if blocking else window.scope)
+        if unpriced:
+            self._note_unpriced(target)
+        charge.reserve(need)
+        return None
+
+    def spent_by_others(self, rule: Rule) -> BudgetExceeded | None:
+        """What keeps a target from being called for a rule whose own budget is spent, by a request that another rule
+        has taken."""
+        scope = Scope("rule", rule.label)
+        terms = self.terms.get(scope)
+        if terms is None or terms.on_exceed == "warn":
+            return None
+        for window in self.budgets.standing(self._now_ms(), (scope,)):
+            if window.limit is not None and window.spent + window.reserved >= window.limit:
+                return self._exceeded(window, self._stands(window, Need(None, None)))
+        return None
+
+    def close(self, charge: Charge, committed: asyncio.Future[bool]) -> None:
+        """A request has ended, with all that it cost; ``committed``: whether its row is in the ledger in time."""
+        self._end(charge)
+        committed.add_done_callback(lambda done: self._committed(charge, in_time=done.result()))
+
+    def _end(self, charge: Charge) -> None:
+        charge.over = True
+        if charge.windows:
+            self.alarm.look(window for window in charge.windows if window.limit is not None)
+
+    def _committed(self, charge: Charge, *, in_time: bool) -> None:
+        if in_time and not self._loading:
+            self._charges.pop(charge.id, None)
+            return
+        self._late[charge.id] = None
+        while len(self._late) > MOST_LATE and not self._loading:
+            oldest = next(iter(self._late))
+            del self._late[oldest]
+            self._charges.pop(oldest, None)
+
+    # --- handing over ---------------------------------------------------------------------------------------------
+
+    def hand_over(self) -> None:
+        """Another process is about to count on: strict budgets allow nothing more until it is clear who serves."""
+        self._handing_over = asyncio.Event()
+
+    def go_on(self) -> None:
+        """It is this one after all."""
+        self._decide(retired=False)
+
+    def retire(self) -> None:
+        """It is the other one."""
+        self._decide(retired=True)
+
+    def _decide(self, *, retired: bool) -> None:
+        self._retired = retired
+        if self._handing_over is not None:
+            self._handing_over.set()
+            self._handing_over = None
+
+    def is_open(self, charge: Charge) -> bool:
+        """Whether this process may reserve anything for a request now."""
+        return not (self._retired or self._handing_over) or not self.strict_for(charge)
+
+    async def opened(self, charge: Charge) -> None:
+        """Wait until it may. Raises Unavailable where another process counts on: its clients find it."""
+        while not self.is_open(charge):
+            if self._handing_over is None:
+                raise Unavailable("the router has been restarted; ask again", retry_after_s=1.0)
+            await self._handing_over.wait()
+
+    # --- another process' requests --------------------------------------------------------------------------------
+
+    def begun_elsewhere(self, intent: Intent) -> None:
+        """The process that this one replaces is about to make a call."""
+        charge = self._charges.get(intent.id)
+        if charge is None:
+            moment_ms = intent.charged_ms or intent.time_ms
+            self.budgets.moment(moment_ms)
+            scopes = _scopes(Group(intent.rule, intent.rule_hash, intent.key or ""), self.terms)
+            charge = self._charges[intent.id] = self.budgets.charge(intent.id, moment_ms, scopes)
+        if not charge.over:
+            charge.conclude(0)
+            charge.reserve(Need(intent.held_nano_usd or 0, intent.held_nano_usd or 0))
+
+    def ended_elsewhere(self, settlement: Settlement) -> None:
+        """A request of that process has ended: its cost takes the place of what was kept back for it, once."""
+        counted = (settlement.cost_nano_usd or 0) + (settlement.held_nano_usd or 0)
+        charge = self._charges.get(settlement.id)
+        if charge is None:
+            self._ended_elsewhere[settlement.id] = counted
+        elif not charge.over:
+            charge.conclude(counted)
+            self._end(charge)
+            self._committed(charge, in_time=False)
+
+    def lost_elsewhere(self, request_id: str) -> None:
+        """That process has died with a request: what was kept back for it is what it counts for."""
+        charge = self._charges.get(request_id)
+        if charge is not None and not charge.over:
+            charge.conclude(None)
+            self._end(charge)
+            self._committed(charge, in_time=False)
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def used_share(self, key: str | None) -> float | None:
+        """The spent share of the tightest of the profile's budget and the client key's."""
+        if not self.terms:
+            return None
+        return self.budgets.used_share(self._now_ms(), (PROFILE, Scope("key", key or "")))
+
+    def exceeded(self, charge: Charge) -> list[Window]:
+        """The budgets that a request had to pass: it was let through all the same."""
+        return [window for window in charge.windows if window.limit is not None and window.spent > window.limit]
+
+    def rows(self) -> list[dict[str, object]]:
+        """Every limit as the commands show it."""
+        return [budget_row(window, self.budgets.zone, self.terms[window.scope]) for window in self._standing_limits()]
+
+    def problem_lines(self) -> list[str]:
+        """What a person should look at."""
+        lines = [self.alarm.problem] if self.alarm.problem else []
+        behind_ms = self.budgets.mark_ms - self._now_ms()
+        if self.terms and behind_ms > _DAY_MS:
+            lines.append(
+                f"the clock is {behind_ms // _DAY_MS} days behind a request of this profile: its budgets stay in the "
+                f"windows of {shown_moment(self.budgets.mark_ms, self.budgets.zone)} until then"
+            )
+        return lines
+
+    def _standing_limits(self) -> Sequence[Window]:
+        return list(self.budgets.standing(self._now_ms()))
+
+    def _stands(self, window: Window, need: Need) -> str:
+        """Why a call doesn't fit."""
+        taken = window.spent + window.reserved
+        limit = window.limit or 0
+        if taken >= limit:
+            what = "spent" if not window.reserved else "spent or kept back for requests under way"
+            return f"{dollars(taken)} of {dollars(limit)} are {what}"
+        return (
+            f"{dollars(taken)} of {dollars(limit)} are spent or kept back, and this call may cost "
+            f"{dollars(need.reserved)}"
+        )
+
+    def _exceeded(self, window: Window, why: str) -> BudgetExceeded:
+        reset = shown_moment(window.end_ms, self.budgets.zone)
+        return BudgetExceeded(
+            f"the budget of the {window.scope} for the {window.period} doesn't allow it: {why}; it resets at {reset}",
+            resets_at=datetime.fromtimestamp(window.end_ms / 1000, UTC),
+            retry_after_s=max(1.0, (window.end_ms - self._now_ms()) / 1000),
+        )
+
+    def _warn(self, window: Window, what: str) -> None:
+        """Tell that a budget is passed, once for each window."""
+        once = (window.scope, PERIODS.index(window.period), window.start_ms)
+        if once not in self._warned:
+            self._warned = {old for old in self._warned if old[:2] != once[:2]} | {once}
+            log.warning(
+                "profile %s: the budget of the %s for the %s, %s, is spent; %s",
+                *(self.profile, window.scope, window.period, dollars(window.limit or 0), what),
+            )
+
+    def _note_unpriced(self, target: Target) -> None:
+        name = str(target)
+        if name not in self._unpriced and len(self._unpriced) < 1000:  # clients may name any model
+            self._unpriced.add(name)
+            log.warning("profile %s: there is no price for %s: budgets can't count it", self.profile, name[:200])
+
+
+def _scopes(of: Group, budgeted: Mapping[Scope, object]) -> tuple[Scope, ...]:
+    """Whose a request is: the profile's, a rule's (also one that its budget sent elsewhere), a client key's."""
+    degraded = (scope for scope in budgeted if scope.kind == "rule" and _degraded_hash(scope) == of.rule_hash)
+    rule = next(degraded, None) if of.rule.startswith("degrade ") else None
+    return (PROFILE, rule or Scope("rule", of.rule), *([Scope("key", of.key)] if of.key else []))
+
+
+def _belongs(group: Group, scope: Scope) -> bool:
+    match scope.kind:
+        case "profile":
+            return True
+        case "rule":
+            return group.rule == scope.name or group.rule_hash == _degraded_hash(scope)
+        case "key":
+            return group.key == scope.name
+
+
+def budget_row(window: Window, zone: ZoneInfo, terms: Terms) -> dict[str, object]:
+    """One limit as JSON."""
+    limit = window.limit or 0
+    return {
+        "budget": str(window.scope),
+        "kind": window.scope.kind,
+        "name": window.scope.name,
+        "period": window.period,
+        "limit_usd": limit / 1e9,
+        "spent_usd": window.spent / 1e9,
+        "reserved_usd": window.reserved / 1e9,
+        "at_risk_usd": window.at_risk / 1e9,
+        "limit_nano_usd": limit,
+        "spent_nano_usd": window.spent,
+        "reserved_nano_usd": window.reserved,
+        "at_risk_nano_usd": window.at_risk,
+        "share": window.share,
+        "mode": "strict" if terms.strict else "expected",
+        "on_exceed": terms.on_exceed,
+        "resets": datetime.fromtimestamp(window.end_ms / 1000, zone).isoformat(),
+        "resets_ms": window.end_ms,
+    }
+
+
+def dollars(nano: int) -> str:
+    """``$19.98``; small amounts with as many digits as they need."""
+    return f"${nano / 1e9:,.2f}" if nano >= 10_000_000 or not nano else f"${nano / 1e9:.6f}"
+
+
+def shown_moment(moment_ms: int, zone: ZoneInfo) -> str:
+    """``2026-11-21 00:00 (Europe/Berlin)``."""
+    return f"{datetime.fromtimestamp(moment_ms / 1000, zone):%Y-%m-%d %H:%M} ({zone.key})"
