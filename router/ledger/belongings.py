@@ -8,3 +8,9 @@ SUMS: Final = {"rollup_day": "day", "rollup": "hour"}  # with the column of thei
 RULES: Final = "rules"
 HEALTH: Final = ("breakers", "cooldowns")
 STANDING: Final = ("keys", "ports", "profile_states")  # no trace of a request: they stay as long as the profile
+
+
+def going(*, whole: bool, gone: bool) -> tuple[str, ...]:
+    """The tables of which everything goes when a profile is erased: ``whole`` and not only up to some moment; ``gone``:
+    there is no such profile any more."""
+    return (*HEALTH, *STANDING) if whole and gone else HEALTH if whole else ()

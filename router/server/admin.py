@@ -11,7 +11,8 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,19 +113,36 @@ class AdminClient:
         self, method: str, path: str, body: object = None, *, timeout_s: float = CLIENT_TIMEOUT_S
     ) -> dict[str, Any]:
         """One call. Raises RouterError with the server's text, or when no server answers."""
+        with self._asked(method, path, body, timeout_s) as response:
+            return _answer(response, response.read())
+
+    def lines(
+        self, method: str, path: str, body: object = None, *, timeout_s: float = CLIENT_TIMEOUT_S
+    ) -> Iterator[dict[str, Any]]:
+        """One call that is answered by several lines, each within the time, the last of which may be an error. Raises
+        RouterError as ``call`` does."""
+        with self._asked(method, path, body, timeout_s) as response:
+            for line in response:
+                yield _answer(response, line)
+
+    @contextmanager
+    def _asked(self, method: str, path: str, body: object, timeout_s: float) -> Iterator[http.client.HTTPResponse]:
         connection = _UnixConnection(self._path, timeout_s)
         try:
             payload = None if body is None else msgspec.json.encode(body)
             connection.request(method, path, payload, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise RouterError(f"no router answers on {self._path}; start one with `router start`") from error
         finally:
             connection.close()
-        if response.status >= 400:
-            raise RouterError(str(answer.get("error", f"the router answered {response.status}")))
-        return answer
+
+
+def _answer(response: http.client.HTTPResponse, text: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(text)
+    if response.status >= 400 or answer.keys() == {"error"}:
+        raise RouterError(str(answer.get("error", f"the router answered {response.status}")))
+    return answer
 
 
 class _UnixConnection(http.client.HTTPConnection):

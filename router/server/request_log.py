@@ -57,6 +57,13 @@ class RequestLog:
 
     close = flush
 
+    async def erase(self, profile: str, before_ms: int) -> None:
+        """Forget a profile's lines of requests that came before a moment. Raises OSError."""
+        self.flush()
+        for file in log_files(self._folder / f"{profile}.log"):
+            erase_lines(file, before_ms)
+            await asyncio.sleep(0)  # each takes some milliseconds
+
     def _append(self, path: Path, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -67,6 +74,28 @@ class RequestLog:
             os.close(fd)
         if size > MAX_BYTES:
             rotate(path)
+
+
+def log_files(path: Path) -> list[Path]:
+    """A log with those that it was called before."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT_FILES + 1))]
+
+
+def erase_lines(path: Path, before_ms: int) -> None:
+    """Take the lines of requests that came before a moment out of a log, if there is one; without any left it goes."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    moment = _moment(before_ms).encode()
+    kept = [line for line in lines if line[: len(moment)] >= moment]
+    if not kept:
+        path.unlink()
+    elif len(kept) < len(lines):
+        made = path.with_name(f"{path.name}.new")
+        made.touch(mode=0o600)
+        made.write_bytes(b"".join(kept))
+        made.replace(path)
 
 
 def rotate(path: Path) -> None:
@@ -112,12 +141,11 @@ def is_logged(outcome: Outcome, level: str) -> bool:
 def request_line(intent: Intent, settlement: Settlement, attempts: Sequence[AttemptRecord]) -> str:
     """The line of one request: fixed order, ``-`` for what isn't known. A draft's fields are there only for a draft."""
     usage = settlement.usage or Usage()
-    moment = datetime.fromtimestamp(intent.time_ms / 1000, UTC)
     cost = settlement.cost_nano_usd
     price = _dollars(cost) if settlement.attempts else _dollars(0)
     first = "-" if settlement.first_byte_ms is None else f"{settlement.first_byte_ms:.1f}ms"
     return (
-        f"{moment:%Y-%m-%dT%H:%M:%S}.{intent.time_ms % 1000:03d}Z id={intent.id} profile={intent.profile} "
+        f"{_moment(intent.time_ms)} id={intent.id} profile={intent.profile} "
         f'rule="{intent.rule}" reason="{intent.reason}" client={intent.client} '
         f"model={_word(intent.requested_model)}->{_word(settlement.model or intent.model)} "
         f"provider={settlement.provider or intent.provider or '-'} status={_shown(settlement.status)} "
@@ -127,6 +155,11 @@ def request_line(intent: Intent, settlement: Settlement, attempts: Sequence[Atte
         f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
         f"{_drafted(attempts)}"
     )
+
+
+def _moment(time_ms: int) -> str:
+    """How a line begins: by text they are in the order of time."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
 
 
 _ENDED: dict[Verdict | None, str] = {"accepted": "accepted", "rejected": "escalated", None: "failed"}
