@@ -197,7 +197,9 @@ def shorten(text: str, width: int) -> str:
 
 
 def _width(text: str) -> int:
-    """Cells in a terminal; only texts with letters wider than one need the slow way."""
+    """Cells in a terminal, colours left out; only texts with letters wider than one need the slow way."""
+    if "\x1b" in text:
+        text = click.unstyle(text)
     if text.isascii():
         return len(text)
     from rich.cells import cell_len  # takes a while to import, and most tables have no such letters

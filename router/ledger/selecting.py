@@ -68,6 +68,15 @@ def select(
     limit: int,
 ) -> list[PastRequest]:
     """The latest of one profile's requests, in no order."""
+    seen = sums.seen_rules(connection, profile)
+    found: list[tuple[str, str]] = []
+    if selection.after is not None:
+        since_ms = max(since_ms, int(selection.after[:12], 16) - sums.ID_SLACK_MS)  # an id begins with its time
+    elif selection.rule is not None:
+        found = _meanings(connection, profile, selection.rule, RuleRows(rules, seen, now_ms, zone), rules)
+        # A rule that hasn't fired for long is found at once: nothing later than its last use is looked at.
+        used = [seen[rule_hash].last_ms for rule_hash, _ in found if rule_hash in seen]
+        until_ms = min(until_ms, max(used, default=-1) + 1)
     where = ["r.profile = ?", "r.time_ms >= ?", "r.time_ms < ?"]
     values: list[object] = [profile, since_ms, until_ms]
     for dimension in _PLAIN:
@@ -80,7 +89,6 @@ def select(
         where.append("instr(' ' || ifnull(r.tags, '') || ' ', ?) > 0" if selection.tag else "ifnull(r.tags, '') = ?")
         values.append(selection.tag and f" {selection.tag} ")
     if selection.rule is not None and selection.after is None:
-        found = _meanings(connection, profile, selection.rule, rules, zone, now_ms)
         where.append(f"(r.rule_hash, r.rule) IN (VALUES {', '.join(['(?, ?)'] * len(found)) or '(NULL, NULL)'})")
         values += [part for meaning in found for part in meaning]
     elif selection.rule is not None:
@@ -101,15 +109,11 @@ def select(
 
 
 def _meanings(
-    connection: sqlite3.Connection,
-    profile: str,
-    name: str,
-    rules: Sequence[CurrentRule],
-    zone: tzinfo,
-    now_ms: int,
+    connection: sqlite3.Connection, profile: str, name: str, rows: RuleRows, rules: Sequence[CurrentRule]
 ) -> list[tuple[str, str]]:
-    """The rules' hashes and labels, as recorded, whose requests stand under a name."""
-    rows = RuleRows(rules, sums.seen_rules(connection, profile), now_ms, zone)
+    """The rules' hashes and labels, as recorded, whose requests stand under a name; where none do, those that were
+    called so at the time."""
     used = connection.execute("SELECT DISTINCT rule_hash, rule FROM rollup_day WHERE profile = ?", (profile,))
     meanings = {*used.fetchall(), *((rule.hash, rule.label) for rule in rules)}
-    return [(rule_hash, label) for rule_hash, label in meanings if rows.name(rule_hash, label) == name]
+    found = [(rule_hash, label) for rule_hash, label in meanings if rows.name(rule_hash, label) == name]
+    return found or [(rule_hash, label) for rule_hash, label in meanings if label == name]

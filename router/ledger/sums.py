@@ -17,7 +17,7 @@ from router.ledger.rule_rows import SeenRule
 Dimension = Literal["rule", "model", "provider", "profile", "day", "client", "key", "tag", "conversation", "price"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
-_ID_SLACK_MS = 60_000  # a request's id and its time are taken one after the other
+ID_SLACK_MS = 60_000  # a request's id and its time are taken one after the other
 LATENCY_SAMPLE = 100_000  # the latest requests of a profile's period that p50 and p95 are taken from
 
 # The same expressions serve the sums' tables and the requests. The day is the stretch, the profile a constant.
@@ -284,7 +284,7 @@ def drafts(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Group
     if not query.stretches:
         return
     # A request's id begins with its time: only drafts of about the period are looked up among the requests.
-    since, until = query.stretches[0].since - _ID_SLACK_MS, query.stretches[-1].until + _ID_SLACK_MS
+    since, until = query.stretches[0].since - ID_SLACK_MS, query.stretches[-1].until + ID_SLACK_MS
     text = (
         f"{_with(query.stretches)} SELECT {', '.join(['stretch.number', *query.columns])}, {_OF_DRAFTS} "
         "FROM attempts d INDEXED BY attempts_draft CROSS JOIN requests r ON r.id = d.request_id CROSS JOIN stretch "

@@ -6,10 +6,11 @@ to nano-dollars once. What isn't known stays None: a request whose price or usag
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from router.money.rates import Rates
 from router.wire.usage import Usage
@@ -48,33 +49,53 @@ def cost_nano_usd(usage: Usage, rates: Rates | None, *, day: date) -> Cost:
         return Cost(reported, "provider")
     if rates is None or usage.input is None:
         return UNKNOWN
-    context = _context(usage)
-    fresh, read, write = usage.input, usage.cache_read or 0, usage.cache_write or 0
-    write_1h = usage.cache_write_1h or 0
-    web_searches = usage.web_searches or 0
-    due = rates.on(day, context).for_input(fresh + read + write + write_1h)
+    due = _in_force(usage, rates, day)
     if usage.output is None and due.output is not None:
         return UNKNOWN
-    output = usage.output or 0
-    reasoning = 0 if due.reasoning is None else min(usage.reasoning or 0, output)
-    write_rate = _first(due.cache_write, due.input)
-    pico = _sum(
-        (fresh, due.input),
-        (read, _first(due.cache_read, due.input)),
-        (write, write_rate),
-        (write_1h, _first(due.cache_write_1h, write_rate)),
-        (output - reasoning, due.output),
-        (reasoning, due.reasoning),
-        (1, due.request or 0),
-        (web_searches, due.web_search or 0),
-    )
+    pico = _sum(_parts(usage, due))
     if pico is None:
         return UNKNOWN
-    remarks = _unpriced(rates, context)
-    if web_searches and due.web_search is None:
+    remarks = _unpriced(rates, _context(usage))
+    if usage.web_searches and due.web_search is None:
         remarks.append("web search")
     source = f"{rates.source} (no price for {', '.join(remarks)})" if remarks else rates.source
     return Cost((pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO, source)
+
+
+class Part(NamedTuple):
+    """So many of a kind, each at so many pico-dollars; ``None`` without a price."""
+
+    kind: str  # fresh | cache read | cache write | cache write 1h | output | reasoning | request | web search
+    number: int
+    rate: int | None
+
+
+def parts(usage: Usage, rates: Rates, *, day: date) -> tuple[Part, ...]:
+    """What ``cost_nano_usd`` adds up, where the provider doesn't say itself what it charged; only what occurred."""
+    if usage.input is None:
+        return ()
+    return tuple(part for part in _parts(usage, _in_force(usage, rates, day)) if part.number and part.rate != 0)
+
+
+def _in_force(usage: Usage, rates: Rates, day: date) -> Rates:
+    """The rates of a call with this usage."""
+    return rates.on(day, _context(usage)).for_input(usage.total_input or 0)
+
+
+def _parts(usage: Usage, due: Rates) -> tuple[Part, ...]:
+    output = usage.output or 0
+    reasoning = 0 if due.reasoning is None else min(usage.reasoning or 0, output)
+    write_rate = _first(due.cache_write, due.input)
+    return (
+        Part("fresh", usage.input or 0, due.input),
+        Part("cache read", usage.cache_read or 0, _first(due.cache_read, due.input)),
+        Part("cache write", usage.cache_write or 0, write_rate),
+        Part("cache write 1h", usage.cache_write_1h or 0, _first(due.cache_write_1h, write_rate)),
+        Part("output", output - reasoning, due.output),
+        Part("reasoning", reasoning, due.reasoning),
+        Part("request", 1, due.request or 0),
+        Part("web search", usage.web_searches or 0, due.web_search or 0),
+    )
 
 
 def charge(cost: Cost, billing: Literal["metered", "subscription", "free"]) -> tuple[int | None, int | None]:
@@ -92,12 +113,12 @@ def charge(cost: Cost, billing: Literal["metered", "subscription", "free"]) -> t
             return 0, 0
 
 
-def _sum(*parts: tuple[int, int | None]) -> int | None:
+def _sum(parts: Iterable[Part]) -> int | None:
     total = 0
-    for count, rate in parts:
-        if count and rate is None:
+    for _, number, rate in parts:
+        if number and rate is None:
             return None
-        total += count * (rate or 0)
+        total += number * (rate or 0)
     return total
 
 

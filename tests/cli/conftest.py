@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -159,9 +160,13 @@ class Book:
         trace: str | None = None,
         error_class: str | None = None,
         billed: bool = False,
+        price_source: str = "genai-prices 0.2.3",
+        ended: Mapping[str, Any] = {},
+        call: Mapping[str, Any] = {},
         **fields: object,
     ) -> list[Record]:
-        """What the server would write. ``value`` is the list price where it isn't the cost."""
+        """What the server would write. ``value`` is the list price where it isn't the cost; ``ended`` and ``call`` are
+        further fields of the settlement and of the call."""
         self._number += 1
         given: dict[str, object] = {
             "id": f"{time_ms:012x}{self._number:020x}", "kind": "generate", "time_ms": time_ms, "profile": "work",
@@ -176,11 +181,13 @@ class Book:
             intent.id, 1, "primary", intent.provider or "", intent.model or "", "env:ANTHROPIC_API_KEY", time_ms,
             "anthropic-messages", 200, error_class, billed, usage=usage,
             cost_nano_usd=cost, list_nano_usd=worth, duration_ms=1234.0, usage_raw='{"input_tokens": 1}',
+            price_source=price_source,
         )  # fmt: skip
         settlement = Settlement(
             intent.id, outcome, 200, usage=usage, cost_nano_usd=cost, list_nano_usd=worth, attempts=1,
-            first_byte_ms=321.0, duration_ms=1234.0, price_source="genai-prices 0.2.3", trace=trace,
+            first_byte_ms=321.0, duration_ms=1234.0, price_source=price_source, trace=trace,
         )  # fmt: skip
+        settlement, attempt = replace(settlement, **ended), replace(attempt, **call)
         records: list[Record] = [Begin(intent)]
         if settled:
             records.append(Settle(settlement, (attempt,)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from router.cli import requests as module
-from router.ledger.reports import PastRequest, Reader
+from router.ledger.reports import PastRequest, Reader, Scope, Selection
 from router.profile.home import Home
 from router.wire.usage import Usage
 
@@ -109,16 +109,22 @@ def test_the_order_and_who_was_passed_over_are_shown(run: Any, book: Any) -> Non
     assert json.loads(run("requests", "show", request_id, "--json").stdout)["trace"] == trace.split("\n")
 
 
+def calls_of(text: str) -> list[str]:
+    """The lines of the calls' table."""
+    (table,) = [part for part in text.split("\n\n") if part.startswith("CALL")]
+    return table.splitlines()
+
+
 def test_each_call_is_shown_with_its_key_and_how_it_ended(run: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     request_id = book.add(time_ms=NOW, usage=Usage(1500, output=45), cost=4_200_000, error_class="timeout", billed=True)
-    *_, titles, call = run("requests", "show", request_id).stdout.splitlines()
+    titles, call = calls_of(run("requests", "show", request_id).stdout)
     assert titles.split() == "CALL ROLE TARGET KEY FORMAT STATUS TOKENS COST TOOK".split()
     assert call.split() == [
         "1", "primary", "anthropic/claude-haiku-4-5", "env:ANTHROPIC_API_KEY", "anthropic-messages", "200", "timeout",
         "may", "be", "billed", "1.5K", "/", "45", "$0.00420", "1.2s",
     ]  # fmt: skip
     monkeypatch.setattr("router.cli.output.terminal_width", lambda: 80)
-    *_, titles, call = run("requests", "show", request_id).stdout.splitlines()
+    titles, call = calls_of(run("requests", "show", request_id).stdout)
     assert len(call) <= 80
     assert {"CALL", "TARGET", "KEY", "STATUS", "COST"} <= set(titles.split())
 
@@ -132,7 +138,7 @@ def test_a_draft_is_shown_with_its_verdict_score_and_saving(
     )
     text = run("requests", "show", request_id).stdout
     assert "\nDraft      anthropic/claude-haiku-4-5 rejected, score 0.31 of 0.7 (length 0.31: one sentence)\n" in text
-    titles, draft, verifier = (line.split() for line in text.splitlines()[-3:])
+    titles, draft, verifier = (line.split() for line in calls_of(text))
     assert titles == "CALL ROLE TARGET KEY FORMAT STATUS DRAFT SAVED TOKENS COST TOOK".split()
     assert draft[1:3] + draft[6:9] == ["draft", "anthropic/claude-haiku-4-5", "rejected", "0.31", "-$0.00310"]
     assert verifier[1:3] + verifier[6:] == [
@@ -149,10 +155,11 @@ def test_a_draft_is_shown_with_its_verdict_score_and_saving(
         "rejected", 0.31, -3_100_000, -0.0031,
     )  # fmt: skip
     monkeypatch.setattr("router.cli.output.terminal_width", lambda: 80)
-    lines = run("requests", "show", request_id).stdout.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert {"CALL", "TARGET", "STATUS", "DRAFT", "SAVED", "COST"} <= set(lines[-3].split())
-    assert "rejected 0.31  -$0.00310" in lines[-2]
+    text = run("requests", "show", request_id).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    titles, draft, _ = calls_of(text)
+    assert {"CALL", "TARGET", "STATUS", "DRAFT", "SAVED", "COST"} <= set(titles.split())
+    assert "rejected 0.31  -$0.00310" in draft
 
 
 def test_a_draft_that_was_never_judged_says_so(run: Any, book: Any) -> None:
@@ -199,7 +206,7 @@ def test_following_shows_each_request_once_when_it_has_ended(
 
     monkeypatch.setattr(module.time, "sleep", step)
     reader = Reader(home.database)
-    seen: list[PastRequest] = list(module._with_new(reader, reader.latest(), None, None, failed=False))
+    seen: list[PastRequest] = list(module._with_new(reader, reader.latest(), [Scope("work")], Selection()))
     assert [request.rule for request in seen] == ["done", "new", "slow"]
     assert seen[0].id == old
 

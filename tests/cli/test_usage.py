@@ -74,6 +74,7 @@ def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None
     assert list(report["rows"][0]) == [
         "rule", "requests", "tokens_in", "tokens_out", "input", "cache_read", "cache_write", "output", "reasoning",
         "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "errors", "fallbacks", "attempts",
+        "requests_command",
     ]  # fmt: skip
     assert [(row["rule"], row["requests"], row["cost_usd"]) for row in report["rows"]] == [
         ("tool-use → anthropic", 342, 7.81),
@@ -339,7 +340,7 @@ def test_a_report_by_tag_says_of_how_many_requests_it_is_not_known(run: Any, mos
     assert rows[1:4] == [["ci", "1"], ["(deleted)", "2"], ["(none)", "1"]]
     assert rows[5][:2] == ["TOTAL", "4"]
     assert re.search(
-        r"\nOf 2 requests until \d+ \w+( \d{4})? \d\d:00 only sums are kept \(\[ledger\] retention\)\.\n"
+        r"\nOf 2 requests until \d+ \w+( \d{4})?( \d\d:00)? only sums are kept \(\[ledger\] retention\)\.\n"
         r"They stand as \(deleted\)\.\n\Z",
         result.stdout,
     )
