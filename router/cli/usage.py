@@ -14,6 +14,8 @@ from router.cli.places import Places, examples, places_options
 from router.cli.request_filters import Asked, requests_command, row_hint
 from router.cli.scopes import in_period, report_scopes
 from router.cli.usage_backup import backup
+from router.cli.usage_erase import erase
+from router.cli.usage_export import export
 from router.cli.usage_import import import_usage
 from router.cli.usage_options import dimension_names, dimensions, period_names
 from router.cli.usage_rows import as_json, as_row
@@ -103,6 +105,8 @@ def command(
 
 command.add_command(import_usage)
 command.add_command(backup)
+command.add_command(export)
+command.add_command(erase)
 
 
 def _dimensions(by: tuple[Dimension, ...], by_rule: bool, *, one_profile: bool) -> tuple[Dimension, ...]:
