@@ -20,8 +20,9 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from router.errors import ConfigError, LedgerError, Unavailable
-from router.ledger import forgotten, health_rows, history, past_calls, profile_states, sums, traffic
+from router.ledger import exporting, forgotten, health_rows, history, past_calls, profile_states, sums, traffic
 from router.ledger.budget_rows import Past, past
+from router.ledger.exporting import Exported, Place
 from router.ledger.forgotten import NONE_FORGOTTEN, Forgotten
 from router.ledger.health_rows import SavedHealth
 from router.ledger.history import PastAttempt, PastInput, PastKey, PastRequest
@@ -257,6 +258,14 @@ class Reader:
         """When the first request came, since a moment, that a version of the profile's files decided."""
         with self._open() as connection:
             return past_calls.first_under(connection, profile, file_hash, since_ms)
+
+    def export(self, profile: str) -> Iterator[Exported]:
+        """All that is kept of a profile, read as it is asked for."""
+        place: Place | None = Place()
+        while place is not None:
+            with self._open() as connection:
+                found, place = exporting.page(connection, profile, place)
+            yield from found
 
     def conversations(self, client: str, *, without: str) -> set[str]:
         """The conversations that a client had through the router: those of all profiles but one."""
