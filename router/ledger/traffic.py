@@ -44,6 +44,7 @@ class PastExchange(NamedTuple):
     usage_estimated: int
     cost_nano_usd: int | None
     list_nano_usd: int | None
+    held_nano_usd: int | None
     first_byte_ms: float | None
     duration_ms: float | None
     attempts: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
 from router.errors import NoRoute, NotFound
@@ -122,9 +122,10 @@ class ReplayedTenant(Tenant):
 
 
 class Decider:
-    """One profile's rules, for one replay. ``budget_used`` tells the spent share of the tightest budget."""
+    """One profile's rules, for one replay. ``budget_used`` tells the spent share of the tightest budget for a client
+    key."""
 
-    def __init__(self, tenant: ReplayedTenant, budget_used: Callable[[], float | None]) -> None:
+    def __init__(self, tenant: ReplayedTenant, budget_used: Callable[[str | None], float | None]) -> None:
         self.tenant = tenant
         self.profile = tenant.profile
         self._budget_used = budget_used
@@ -141,7 +142,7 @@ class Decider:
             phrases=profile.routes.phrases,
             zone=profile.timezone,
             provider_used=self.tenant.provider_of,
-            budget_used=self._budget_used,
+            budget_used=partial(self._budget_used, record.get("key")),
         )
         try:
             return self._decided(row, record, facts)

@@ -1,26 +1,30 @@
 """What a replay comes to: which requests would have gone elsewhere, and about what that would have cost.
 
-Requests that can't be told are counted apart, with what they did cost, and enter no other sum.
+Requests that can't be told are counted, with what they did cost, and what they would have cost is unknown.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from router.ledger.traffic import PastExchange
+from router.money.budget import Limits, Scope
 from router.money.prices import PriceTable
 from router.profile.profile import Profile
 from router.providers.credentials import Credentials
 from router.replaying.deciding import Cause
 from router.replaying.learned import Learned, learn
+from router.replaying.spending import Spent
 from router.replaying.walk import Replayed, replayed
 from router.routing.candidates import Why
 from router.routing.labels import NO_ROUTE
 
 REFUSED = "(refused)"
 """Where requests go that nobody serves."""
+UNKNOWN = "(can't be told)"
+"""Where requests go of which nobody knows where."""
 
 
 @dataclass(slots=True)
@@ -62,11 +66,6 @@ class Sums:
             self.known += 1
             self.known_before += was
             self.known_after += one.nano_usd
-
-    def __iadd__(self, other: Sums) -> Sums:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-        return self
 
     @property
     def share(self) -> float | None:
@@ -123,31 +122,29 @@ class Unfit:
 
 @dataclass(slots=True)
 class Replay:
-    """The report. ``requests`` are all that were looked at: those that stay, those another rule would have taken to the
+    """The report. ``total`` is all that was looked at: requests that stay, those another rule would have taken to the
     same target (``retaken``), those that would have gone elsewhere (``moved``) and those that can't be told
     (``unknown``).
 
-    ``pairs`` are by rule before and after, of those that another rule takes or that go elsewhere; ``causes`` say for
-    want of what requests can't be told, how many each: one may want several. ``drafted`` requests would have been
-    drafted first, which is left out of their cost; the answers of ``learned_output`` ones are taken to be as long as
-    others were; ``by_budget`` ones were decided by an estimate of what was spent.
+    ``moved_pairs`` and ``retaken_pairs`` are by rule before and after; ``causes`` say for want of what requests can't
+    be told, how many each: one may want several. ``drafted`` requests would have been drafted first, which is left out
+    of their cost; the answers of ``learned_output`` ones are taken to be as long as others were; ``by_budget`` ones
+    were decided by an estimate of what was spent.
     """
 
-    requests: int = 0
     first_ms: int | None = None
-    last_ms: int | None = None
-    total: Sums = field(default_factory=Sums)  # of all that can be told
+    total: Sums = field(default_factory=Sums)
     stays: Sums = field(default_factory=Sums)
     retaken: Sums = field(default_factory=Sums)
     moved: Sums = field(default_factory=Sums)
-    unknown: int = 0
-    unknown_nano_usd: int = 0
-    pairs: dict[tuple[str, str], Sums] = field(default_factory=dict)
-    moved_of: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown: Sums = field(default_factory=Sums)  # their costs after are unknown, too
+    moved_pairs: dict[tuple[str, str], Sums] = field(default_factory=dict)
+    retaken_pairs: dict[tuple[str, str], Sums] = field(default_factory=dict)
     targets: dict[str, TargetSums] = field(default_factory=dict)
     causes: Counter[Cause] = field(default_factory=Counter)
     unfit: dict[tuple[str, Why], Unfit] = field(default_factory=dict)
-    no_longer_fitting: int = 0  # requests whose first target can't serve them
+    not_fitting: int = 0  # requests whose first target can't serve them
+    refused_as_unfit: int = 0  # of those: that nobody else can serve, either
     refused_before: int = 0
     refused_after: int = 0
     failed: int = 0  # had no answer
@@ -161,24 +158,22 @@ class Replay:
     def add(self, one: Replayed, profile: Profile) -> None:
         """Count a request."""
         row = one.row
-        self.requests += 1
         self.first_ms = row.time_ms if self.first_ms is None else self.first_ms
-        self.last_ms = row.time_ms
+        self.total.add(one)
         decided = one.decided
+        self._count_target(one)
         if decided is None:
-            self.unknown += 1
-            self.unknown_nano_usd += row.cost_nano_usd or 0
+            self.unknown.add(one)
             self.causes.update(one.causes)
             return
         rule = decided.rule.label if decided.rule is not None else NO_ROUTE
         same_rule = rule == row.rule or (decided.rule is not None and decided.rule.hash == row.rule_hash)
-        self.total.add(one)
-        group = self.moved if not one.stays else self.stays if same_rule else self.retaken
-        group.add(one)
-        if group is not self.stays:
-            self.pairs.setdefault((row.rule, rule), Sums()).add(one)
-            self.moved_of[row.rule, rule] += not one.stays
-        self._count_target(one)
+        if one.stays and same_rule:
+            self.stays.add(one)
+        else:
+            group, pairs = (self.retaken, self.retaken_pairs) if one.stays else (self.moved, self.moved_pairs)
+            group.add(one)
+            pairs.setdefault((row.rule, rule), Sums()).add(one)
         self._count_unfit(one)
         self.refused_before += row.attempts == 0
         self.refused_after += one.served is None
@@ -198,7 +193,8 @@ class Replay:
         before.tokens_before += (row.tokens_in or 0) + (row.output or 0)
         before.before += row.cost_nano_usd or 0
         before.unpriced_before += row.attempts > 0 and row.cost_nano_usd is None
-        after = self.targets.setdefault(REFUSED if one.served is None else str(one.served), TargetSums())
+        would = UNKNOWN if one.decided is None else REFUSED if one.served is None else str(one.served)
+        after = self.targets.setdefault(would, TargetSums())
         after.requests_after += 1
         usage = one.usage
         after.tokens_after += 0 if usage is None else (usage.total_input or 0) + (usage.output or 0)
@@ -209,7 +205,8 @@ class Replay:
         decided = one.decided
         if decided is None or not decided.passed_over:
             return
-        self.no_longer_fitting += 1
+        self.not_fitting += 1
+        self.refused_as_unfit += decided.target is None
         for dropped in decided.passed_over:
             key = str(dropped.candidate.target), dropped.why
             unfit = self.unfit.setdefault(key, Unfit(*key))
@@ -225,19 +222,20 @@ def replay(
     before: Profile | None = None,
     learned: Learned | None = None,
     credentials: Credentials | None = None,
-    spent: tuple[int, int] = (0, 0),
+    keys: Mapping[str, Limits] | None = None,
+    spent: Mapping[Scope, Spent] | None = None,
     since_ms: int = 0,
 ) -> Replay:
     """Past traffic on the rules of ``profile``. ``rows`` must be readable twice where nothing was ``learned`` yet.
 
     ``before`` is the profile that it came through; ``credentials`` say which providers have a key, for requests that no
-    rule takes; ``spent`` are the nano-dollars of the first request's day and month before it. Requests before
-    ``since_ms`` are replayed for what they leave behind, and not counted.
+    rule takes; ``keys`` and ``spent`` are those of ``ReplayedSpending``. Requests before ``since_ms`` are replayed for
+    what they leave behind, and not counted.
     """
     if learned is None:
         learned = learn(rows, {**(before or profile).providers, **profile.providers})
     found = Replay()
-    for one in replayed(rows, profile, prices, learned, before=before, credentials=credentials, spent=spent):
+    for one in replayed(rows, profile, prices, learned, before=before, credentials=credentials, keys=keys, spent=spent):
         if one.row.time_ms >= since_ms:
             found.add(one, profile)
     return found

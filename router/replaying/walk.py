@@ -10,14 +10,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any
 
 from router.health.prompt_caches import PromptCaches
 from router.ledger.traffic import PastExchange
-from router.money.budget import BudgetMeter
+from router.money.budget import Limits, Scope
 from router.money.prices import PriceTable
 from router.profile.profile import Profile
 from router.providers.credentials import Credentials
@@ -26,10 +25,12 @@ from router.replaying.deciding import Cause, Decided, Decider, ReplayedTenant, U
 from router.replaying.facts import record_of
 from router.replaying.learned import Learned
 from router.replaying.pricing import Priced, Pricing
+from router.replaying.spending import ReplayedSpending, Spent
 from router.routing.rules import Target
 from router.server.counting import counts
 from router.wire.usage import Usage
 
+Ended = Callable[[int, bool], None]
 _ANSWERED = ("ok", "partial")
 
 
@@ -66,14 +67,16 @@ def replayed(
     *,
     before: Profile | None = None,
     credentials: Credentials | None = None,
-    spent: tuple[int, int] = (0, 0),
+    keys: Mapping[str, Limits] | None = None,
+    spent: Mapping[Scope, Spent] | None = None,
 ) -> Iterator[Replayed]:
     """Every request to generate on the rules of ``profile``, oldest first.
 
     ``before`` is the profile that they came through, ``credentials`` say which providers have a key for requests that
-    no rule takes; ``spent`` are the nano-dollars of the first request's day and month before it.
+    no rule takes; ``keys`` and ``spent`` are those of ``ReplayedSpending``.
     """
-    walk = _Walk(profile, prices, learned, before or profile, credentials or Credentials({}), spent)
+    spending = ReplayedSpending(profile, keys or {}, spent or {})
+    walk = _Walk(profile, prices, learned, before or profile, credentials or Credentials({}), spending)
     for row in rows:
         found = walk.step(row)
         if found is not None:
@@ -89,40 +92,6 @@ class _Event:
     happen: Callable[[], None] = field(compare=False)
 
 
-class _Spend:
-    """The share of a budget that would have been spent by now."""
-
-    def __init__(self, profile: Profile, spent: tuple[int, int]) -> None:
-        budget = profile.budget
-        self._zone = profile.timezone
-        self._meter = BudgetMeter(budget.daily_nano_usd, budget.monthly_nano_usd, profile.timezone) if budget else None
-        self._before: tuple[int, int] | None = spent
-        self._now = datetime(1970, 1, 1, tzinfo=UTC)
-        self._estimated = False  # whether estimates are among what was spent
-        self.asked_estimate = False
-
-    def at(self, time_ms: float) -> None:
-        """Time goes on."""
-        self._now = datetime.fromtimestamp(time_ms / 1000, self._zone)
-        self.asked_estimate = False
-        if self._meter is not None and self._before is not None:
-            day, month = self._before
-            self._meter.load(self._now, day_nano=day, month_nano=month)
-            self._before = None
-
-    def add(self, nano_usd: int | None, *, estimated: bool) -> None:
-        self._estimated = self._estimated or estimated
-        if self._meter is not None and nano_usd:
-            self._meter.add(self._now, nano_usd)
-
-    def used(self) -> float | None:
-        """The spent share of the tightest limit; ``None`` without any."""
-        if self._meter is None:
-            return None
-        self.asked_estimate = self._estimated
-        return self._meter.used_share(self._now)
-
-
 class _Walk:
     """What is remembered from request to request."""
 
@@ -133,13 +102,13 @@ class _Walk:
         learned: Learned,
         before: Profile,
         credentials: Credentials,
-        spent: tuple[int, int],
+        spending: ReplayedSpending,
     ) -> None:
         self.profile = profile
         self.pricing = Pricing(profile, prices, learned, before)
         self.tenant = ReplayedTenant(profile, credentials, prices)
-        self.spend = _Spend(profile, spent)
-        self.decider = Decider(self.tenant, self.spend.used)
+        self.spending = spending
+        self.decider = Decider(self.tenant, spending.used_share)
         self.was = PromptCaches()  # what targets had in their caches, as things went
         self.would = PromptCaches()  # and would have had
         self._events: list[_Event] = []
@@ -148,22 +117,25 @@ class _Walk:
     def step(self, row: PastExchange) -> Replayed | None:
         """Decide and price one request; ``None`` for one that only counts tokens, which costs nothing."""
         self._until(row.time_ms)
-        self._now(row.time_ms)
+        self.tenant.health.clock_s = row.time_ms / 1000
         record = record_of(row)
+        ended = self.spending.arrive(row, None if record is None else record.get("key"))
         try:
             decided = self.decider.decide(row, record)
         except Undecided as error:
-            self._undecided(row)
+            self._undecided(row, ended)
             return Replayed(row, None, error.causes) if row.kind == "generate" else None
         if row.kind == "count":
             self._counted(row, decided)
             return None
-        by_budget = self.spend.asked_estimate
-        return self._would_be(row, record or {}, decided, by_budget)
+        by_budget = self.spending.asked_estimate
+        return self._would_be(row, record or {}, decided, ended, by_budget)
 
     # --- what becomes of a request --------------------------------------------------------------------------------
 
-    def _would_be(self, row: PastExchange, record: Mapping[str, Any], decided: Decided, by_budget: bool) -> Replayed:
+    def _would_be(
+        self, row: PastExchange, record: Mapping[str, Any], decided: Decided, ended: Ended, by_budget: bool
+    ) -> Replayed:
         stays = _stays(row, decided)
         if stays:
             served = Target(row.provider, row.model) if row.provider is not None else None
@@ -175,7 +147,9 @@ class _Walk:
             cached = self._held(self.would, row, served)
             priced = self.pricing.at(row, served, record=record, cached=cached)
         left = self._left(row, served)
-        self._note(row, record, served, priced, stays=stays, exact=exact)
+        self._note(row, record, served, priced, stays=stays)
+        held = row.held_nano_usd or 0 if stays else 0
+        self._at(_end_ms(row), partial(ended, (priced.nano_usd or 0) + held, not exact))
         return Replayed(
             row, decided, (), stays, served, priced.usage, priced.nano_usd, priced.list_nano_usd,
             priced.learned_output, *left, by_budget,
@@ -227,10 +201,9 @@ class _Walk:
         priced: Priced,
         *,
         stays: bool,
-        exact: bool,
     ) -> None:
         """Have it known when its answer begins, and when it ends, what becomes of it."""
-        end_ms = row.time_ms + (row.duration_ms or 0.0)
+        end_ms = _end_ms(row)
         answered = _answered(row)
         if row.provider is not None and answered:
             self._at(end_ms, partial(self._cache, self.was, row, record, Target(row.provider, row.model), row.usage))
@@ -238,7 +211,6 @@ class _Walk:
             if row.conversation is not None and not (stays and row.draft == "accepted"):
                 self._at(_began_ms(row), partial(self.tenant.remember, row.conversation, served))
             self._at(end_ms, partial(self._settle, row, record, served, priced))
-        self._at(end_ms, partial(self.spend.add, priced.nano_usd, estimated=not exact))
 
     def _settle(self, row: PastExchange, record: Mapping[str, Any], served: Target, priced: Priced) -> None:
         """The answer is whole."""
@@ -274,12 +246,11 @@ class _Walk:
         if any(counts(provider, api) for api in provider.formats):
             self._at(_began_ms(row), partial(self.tenant.remember, row.conversation, target))
 
-    def _undecided(self, row: PastExchange) -> None:
+    def _undecided(self, row: PastExchange, ended: Ended) -> None:
         """It isn't known where it went, nor where its conversation is; its cost is taken to be what it was."""
         if row.conversation is not None:
             self._at(_began_ms(row), partial(self.tenant.lose, row.conversation))
-        if row.kind == "generate":
-            self._at(row.time_ms + (row.duration_ms or 0.0), partial(self.spend.add, row.cost_nano_usd, estimated=True))
+        self._at(_end_ms(row), partial(ended, row.cost_nano_usd or 0, True))
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -290,12 +261,8 @@ class _Walk:
         """Let happen what has happened by then."""
         while self._events and self._events[0].time_ms <= time_ms:
             event = heapq.heappop(self._events)
-            self._now(event.time_ms)
+            self.tenant.health.clock_s = event.time_ms / 1000
             event.happen()
-
-    def _now(self, time_ms: float) -> None:
-        self.tenant.health.clock_s = time_ms / 1000
-        self.spend.at(time_ms)
 
 
 def believed(usage: Usage) -> int:
@@ -318,6 +285,11 @@ def _stays(row: PastExchange, decided: Decided) -> bool:
 def _answered(row: PastExchange) -> bool:
     """Whether the client got an answer, or the beginning of one."""
     return row.outcome in _ANSWERED or (row.outcome in ("client-gone", "drained") and row.first_byte_ms is not None)
+
+
+def _end_ms(row: PastExchange) -> float:
+    """When it was over."""
+    return row.time_ms + (row.duration_ms or 0.0)
 
 
 def _began_ms(row: PastExchange) -> float:
