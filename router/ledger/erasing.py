@@ -65,7 +65,7 @@ async def erase(
         erased += count
         told(erased)
     for day in await run(lambda connection: _days(connection, profile, before_ms)):
-        await run(lambda connection: _rebuild(connection, profile, day, before_ms))  # noqa: B023
+        await run(lambda connection: rebuild_day(connection, profile, day, before_ms))  # noqa: B023
         told(erased)
     await run(lambda connection: _erase_rest(connection, profile, before_ms, also))
     return erased
@@ -96,7 +96,7 @@ _FROM_HOURS = f"""
 """
 
 
-def _rebuild(connection: sqlite3.Connection, profile: str, day: int, before_ms: int) -> None:
+def rebuild_day(connection: sqlite3.Connection, profile: str, day: int, before_ms: int) -> None:
     """Have a day's sums count what is left of it: of the hours before the moment, and of its own, the requests that are
     there."""
     first, end = day * _HOURS, (day + 1) * _HOURS
