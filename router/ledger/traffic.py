@@ -64,7 +64,9 @@ class PastExchange(NamedTuple):
     @property
     def tokens_in(self) -> int | None:
         """All input: fresh, read from a cache and written to one."""
-        return self.usage.total_input
+        if self.input is None:
+            return None
+        return self.input + (self.cache_read or 0) + (self.cache_write or 0) + (self.cache_write_1h or 0)
 
 
 _OWN: Final = PastExchange._fields[: PastExchange._fields.index("first_provider")]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, tzinfo
+from typing import Any, cast
 
 import msgspec
 
@@ -44,27 +44,22 @@ class ReplayedFacts(RecordedFacts):
         budget_used: Callable[[], float | None],
     ) -> None:
         super().__init__(record, phrases)
-        self.__dict__.pop("provider_used", None)
-        self.__dict__.pop("budget_used", None)
-        if "now" in self.__dict__:
-            self.now = self.now.astimezone(zone)
         self.conversation_start = row.conversation
         self._opening = record.get("opening")
+        self._zone = zone
         self._ask_provider_used = provider_used
         self._ask_budget_used = budget_used
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            match name:
-                case "provider_used":
-                    value = self._ask_provider_used(self.conversation)
-                case "budget_used":
-                    value = self._ask_budget_used()
-                case _:
-                    return super().__getattr__(name)
-            setattr(self, name, value)
-            return value
+    def _find(self, name: str) -> object:
+        match name:
+            case "provider_used":
+                return self._ask_provider_used(self.conversation)
+            case "budget_used":
+                return self._ask_budget_used()
+            case "now":
+                return cast(datetime, super()._find(name)).astimezone(self._zone)
+            case _:
+                return super()._find(name)
 
     @property
     def conversation(self) -> str | None:

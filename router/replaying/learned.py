@@ -37,6 +37,7 @@ class Learned:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
+        self._tokenizers: dict[tuple[str, str], str] = {}
         self._lengths: defaultdict[tuple[str, Shape], list[int]] = defaultdict(lambda: [0, 0])  # answers, tokens
         self._inputs: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])  # requests, ours, theirs
         self._reads: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])  # requests, with reads
@@ -80,7 +81,11 @@ class Learned:
 
     def tokenizer(self, provider: str, model: str) -> str:
         """What counts a model's tokens: its family, or where that isn't known the model alone."""
-        return family_word(self._family(provider), model) or f"{provider}/{model}"
+        name = self._tokenizers.get((provider, model))
+        if name is None:
+            name = family_word(self._family(provider), model) or f"{provider}/{model}"
+            self._tokenizers[provider, model] = name
+        return name
 
     def _family(self, provider: str) -> str:
         known = self._providers.get(provider)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.routing.concepts import Phrases, Rank, ranked
 from router.routing.facts import RECORDED, Facts, FactUnknown, HeaderTest, PhraseTest, is_search_name
 from router.wire.request import TextScope, Tool
+
+_AS_RECORDED: Final = frozenset(RECORDED)
 
 
 class RecordedFacts(Facts):
@@ -22,17 +24,8 @@ class RecordedFacts(Facts):
     """
 
     def __init__(self, record: Mapping[str, object], phrases: Phrases | None = None) -> None:
-        for name in RECORDED:
-            if name in record:
-                setattr(self, name, record[name])
-        if isinstance(tools := record.get("tools"), list):
-            self.tools = tuple(_tool(str(name)) for name in tools)
-        if isinstance(tags := record.get("tags"), list):
-            self.tags = frozenset(map(str, tags))
-        if isinstance(now := record.get("now"), str):
-            self.now = datetime.fromisoformat(now)
-        tokens, tests, concepts = record.get("tokens"), record.get("tests"), record.get("concepts")
-        self._tokens = tokens if isinstance(tokens, int) else None
+        tests, concepts = record.get("tests"), record.get("concepts")
+        self._record = record
         self._tests: Mapping[str, object] = tests if isinstance(tests, dict) else {}
         self._concepts: Mapping[str, tuple[int, int]] = concepts if isinstance(concepts, dict) else {}
         self._phrases = phrases
@@ -40,14 +33,30 @@ class RecordedFacts(Facts):
     if not TYPE_CHECKING:  # the names and types are declared in Facts
 
         def __getattr__(self, name: str) -> object:
-            if name in Facts.__annotations__:
-                raise FactUnknown(name)
-            raise AttributeError(name)
+            if name not in Facts.__annotations__:
+                raise AttributeError(name)
+            value = self._find(name)
+            setattr(self, name, value)
+            return value
+
+    def _find(self, name: str) -> object:
+        """A fact that is asked for. Raises FactUnknown."""
+        value = self._record.get(name)
+        if name == "tools" and isinstance(value, list):
+            return tuple(_tool(str(tool)) for tool in value)
+        if name == "tags" and isinstance(value, list):
+            return frozenset(map(str, value))
+        if name == "now" and isinstance(value, str):
+            return datetime.fromisoformat(value)
+        if name in _AS_RECORDED and name in self._record:
+            return value
+        raise FactUnknown(name)
 
     def tokens(self) -> int:
-        if self._tokens is None:
+        tokens = self._record.get("tokens")
+        if not isinstance(tokens, int):
             raise FactUnknown("tokens")
-        return self._tokens
+        return tokens
 
     def tokens_reach(self, threshold: int) -> bool:
         return self.tokens() >= threshold
