@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from router.errors import NotFound
-from router.ledger.reports import Reader, Scope
+from router.ledger.reports import Reader, Scope, Sums
 from router.ledger.rule_rows import current_rules
 from router.profile.profile import Profile
 from router.routing.conditions.request import ModelEquals
@@ -104,6 +104,7 @@ def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
         "cascade_used_count": total.drafted,
         "cascade_usage_pct": 100 * total.drafted / total.requests if total.requests else 0.0,
         "models_used": {"/".join(key for key in row.keys if key): row.sums.requests for row in by_model.rows},
+        **_savings(total),
         "rules": [
             {
                 "rule": row.keys[0],
@@ -112,10 +113,27 @@ def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
                 "tokens_out": row.sums.output,
                 "cost_usd": row.sums.cost_nano_usd / 1e9,
                 "errors": row.sums.errors,
+                **_savings(row.sums),
             }
             for row in by_rule.rows
         ],
     }
+
+
+def _savings(sums: Sums) -> dict[str, object]:
+    """What requests would have cost elsewhere, ``None`` where that isn't known of any."""
+    found: dict[str, object] = {
+        "wasted_usd": sums.wasted_nano_usd / 1e9,
+        "cache_read_share": sums.cache_read / sums.tokens_in if sums.tokens_in else None,
+    }
+    for name, requests, there, paid in (
+        ("at_default", sums.at_default, sums.at_default_nano_usd, sums.at_default_paid_nano_usd),
+        ("at_requested", sums.at_requested, sums.at_requested_nano_usd, sums.at_requested_paid_nano_usd),
+    ):
+        found[f"{name}_requests"] = requests
+        found[f"{name}_usd"] = there / 1e9 if requests else None
+        found[f"{name}_saved_usd"] = (there - paid) / 1e9 if requests else None
+    return found
 
 
 async def metrics(

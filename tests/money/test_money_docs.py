@@ -11,6 +11,7 @@ from pathlib import Path
 from router.money.cost import cost_nano_usd
 from router.money.prices import PriceTable
 from router.money.rates import Rates
+from router.money.savings import caching_of, usage_elsewhere
 from router.wire.usage import Usage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "money.md").read_text("utf-8")
@@ -37,3 +38,24 @@ def test_the_overrides_are_valid_rates() -> None:
 
 def test_the_version_shown_is_the_version_shipped() -> None:
     assert f"`{PriceTable.load().version} (no price for priority)`" in PAGE
+
+
+def test_the_examples_of_savings() -> None:
+    """What was paid, at a model that has nothing of the conversation, and what the default would have cost."""
+    prices, day = PriceTable.load(), date(2026, 11, 20)
+
+    def usd(nano: int | None) -> str:
+        assert nano is not None
+        return f"{'-' if nano < 0 else ''}${Decimal(abs(nano)).scaleb(-9).normalize():f}"
+
+    for provider, model, before in (("openai", "gpt-5-mini", 20_000), ("google", "gemini-2.5-pro", 120_000)):
+        served = Usage(input=before + 2_000, output=500)
+        paid = cost_nano_usd(served, prices.rates(provider, model), day=day).nano_usd
+        there = usage_elsewhere(
+            served, tokens=before + 2_000, held=before, caching=caching_of("anthropic", "5m"), same_provider=False
+        )
+        default = cost_nano_usd(there, prices.rates("anthropic", "claude-sonnet-4-5"), day=day).nano_usd
+        assert paid is not None
+        assert default is not None
+        assert f"= {usd(paid)}\n    default:  {before:,} ×" in PAGE
+        assert f"= {usd(default)}\n    saved:    {usd(default - paid)}\n" in PAGE
