@@ -279,6 +279,9 @@ class Outgoing:
                 dropped=dropped,
             )
         )
+        charge = exchange.account.charge
+        if charge is not None and (passed := exchange.tenant.spending.passed(charge)):
+            headers["x-router-budget"] = replies.header_text(passed)
         return headers
 
     def _stream_response(self, status: int, headers: CIMultiDict[str]) -> web.StreamResponse:

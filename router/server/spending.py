@@ -244,13 +244,10 @@ class Spending:
             self._handing_over.set()
             self._handing_over = None
 
-    def is_open(self, charge: Charge) -> bool:
-        """Whether this process may reserve anything for a request now."""
-        return not (self._retired or self._handing_over) or not self.strict_for(charge)
-
     async def opened(self, charge: Charge) -> None:
-        """Wait until it may. Raises Unavailable where another process counts on: its clients find it."""
-        while not self.is_open(charge):
+        """Wait until this process may reserve anything for a request. Raises Unavailable where another one counts on:
+        clients find it when they ask again."""
+        while (self._retired or self._handing_over is not None) and self.strict_for(charge):
             if self._handing_over is None:
                 raise Unavailable("the router has been restarted; ask again", retry_after_s=1.0)
             await self._handing_over.wait()
@@ -296,9 +293,13 @@ class Spending:
             return None
         return self.budgets.used_share(self._now_ms(), (PROFILE, Scope("key", key or "")))
 
-    def exceeded(self, charge: Charge) -> list[Window]:
-        """The budgets that a request had to pass: it was let through all the same."""
-        return [window for window in charge.windows if window.limit is not None and window.spent > window.limit]
+    def passed(self, charge: Charge) -> str:
+        """The limits that are spent although a request goes on: ``profile day 104 %``, empty for none."""
+        return ", ".join(
+            f"{window.scope} {window.period} {window.share:.0%}"
+            for window in charge.windows
+            if window.share is not None and window.spent + window.reserved > (window.limit or 0)
+        )
 
     def rows(self) -> list[dict[str, object]]:
         """Every limit as the commands show it."""

@@ -21,7 +21,6 @@ from router.errors import (
     NoCredential,
     Refused,
     TooManyRequests,
-    Unavailable,
     Untranslatable,
     UpstreamError,
 )
@@ -29,7 +28,7 @@ from router.health import classes
 from router.health.breaker import FAILURE, SUCCESS, Key
 from router.health.retry import POLICIES, Again, Failure, GiveUp, Progress, next_step
 from router.ledger.entry import Role
-from router.money.budget import Scope
+from router.money.budget import Need, Scope
 from router.routing.candidates import Dropped, Why, named_window, shown, unfit
 from router.routing.facts import CountNeeded
 from router.routing.rules import Candidate, RouteDecision
@@ -220,42 +219,45 @@ class Trying:
     async def _affordable(self, attempt: Attempt | None) -> Attempt | None:
         """The same, with what the call may cost reserved in all budgets; ``None``, with a reason, where one of them
         doesn't allow it. Whether it fits is known and reserved in one step."""
-        exchange = self._exchange
-        charge = exchange.charged()
-        if attempt is None or not charge.windows:
+        if attempt is None:
+            return None
+        exchange, chosen = self._exchange, attempt.chosen
+        charge, spending = exchange.charged(), exchange.tenant.spending
+        if chosen.rule is not self._rule and (error := spending.spent_by_others(chosen.rule)) is not None:
+            self._refuse(attempt, error)
+            return None
+        if not charge.windows:
             return attempt
-        chosen, spending = attempt.chosen, exchange.tenant.spending
-        work = partial(need_of, exchange, attempt, strict=spending.strict_for(charge))
-        if len(attempt.way.body) > LARGE_BODY:
-            need = await asyncio.to_thread(self._counting, work)
-        else:
-            need = await self._worked_out(work)
-        if not spending.is_open(charge):
-            try:
-                await spending.opened(charge)
-            except Unavailable:
-                self._health.abandon(attempt.ticket)
-                raise
-        error = spending.spent_by_others(chosen.rule) if chosen.rule is not self._rule else None
-        short = None
-        if error is None:
-            short = spending.take(charge, need, rule=chosen.rule, target=chosen.target)
-            if short is None:
-                attempt.need = need
-                return attempt
-            error = short.error
-        attempt.close()
-        self._health.abandon(attempt.ticket)
-        self._drop(Candidate(chosen.target, chosen.rule), "budget", str(error), self._health.now + error.retry_after_s)
-        self._problems.append(error)
-        if short is not None and short.degrade is not None and not self._is_draft:
+        try:
+            attempt.need = await self._needed(attempt, strict=spending.strict_for(charge))
+            await spending.opened(charge)
+        except BaseException:
+            self._health.abandon(attempt.ticket)
+            raise
+        short = spending.take(charge, attempt.need, rule=chosen.rule, target=chosen.target)
+        if short is None:
+            return attempt
+        self._refuse(attempt, short.error)
+        if short.degrade is not None and not self._is_draft:
             self._degrade(short.degrade)
         return None
 
-    def _counting(self, work: Callable[[], T]) -> T:
+    async def _needed(self, attempt: Attempt, *, strict: bool) -> Need:
+        """What a call takes from budgets; worked out in a thread where that would take too long here."""
+        work = partial(need_of, self._exchange, attempt, strict=strict)
+        if len(attempt.way.body) <= LARGE_BODY:
+            return await self._worked_out(work)
         if self._exchange.facts is not None:
             self._exchange.facts.may_count = True
-        return work()
+        return await asyncio.to_thread(work)
+
+    def _refuse(self, attempt: Attempt, error: BudgetExceeded) -> None:
+        """A budget doesn't allow this call."""
+        attempt.close()
+        self._health.abandon(attempt.ticket)
+        candidate = Candidate(attempt.chosen.target, attempt.chosen.rule)
+        self._drop(candidate, "budget", str(error), self._health.now + error.retry_after_s)
+        self._problems.append(error)
 
     def _degrade(self, scope: Scope) -> None:
         """A budget says where requests go that it doesn't allow: there and nowhere else."""

@@ -15,6 +15,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from router.ledger.reports import Reader
+from router.server.spending import Spending
+from router.server.tenant import Tenant
 from tests.support.provider import FakeProvider
 from tests.support.serving import Running, read_rows
 from tests.support.slow import in_time
@@ -129,6 +132,21 @@ def check_books(router: Running) -> None:
         sums = read_rows(database, table)
         assert sum(line["requests"] for line in sums) == len(rows), table
         assert sum(line["cost_nano_usd"] for line in sums) == sum(row["cost_nano_usd"] or 0 for row in rows), table
+    for tenant in router.app.tenants:
+        check_budgets(router, tenant)
+
+
+def check_budgets(router: Running, tenant: Tenant) -> None:
+    """Where nothing is under way nothing is reserved, and what is counted is what the ledger says."""
+    spending = tenant.spending
+    assert all(charge.over for charge in spending._charges.values()), "a reservation isn't settled"
+    again = Spending(tenant.name, tenant.clock)
+    past = Reader(router.app.home.database).budget_past(tenant.name, spending.budgets.zone, spending.budgets.mark_ms)
+    again.load(past, spending.terms, spending.budgets.zone)
+    live, rebuilt = (list(each.budgets.standing(again.budgets.mark_ms)) for each in (spending, again))
+    assert [(each.reserved, each.at_risk) for each in live] == [(0, 0)] * len(live), "something is reserved"
+    counted = [[(str(each.scope), each.start_ms, each.spent) for each in windows] for windows in (live, rebuilt)]
+    assert counted[0] == counted[1], "budgets count something else than the ledger"
 
 
 def _leased(router: Running) -> list[object]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from router.server.app import App, ServeOptions
+from router.server.services import now_ms
 
 ALL_FORMATS = ("anthropic-messages", "openai-chat", "openai-responses", "gemini")
 ENVIRON = {"TEST_KEY": "sk-provider-canary-1234", "OTHER_KEY": "sk-other-canary-5678"}
@@ -95,6 +96,7 @@ async def serving(
     settings: str = "",
     providers: Mapping[str, str] | None = None,
     resentful: bool = False,
+    clock: Callable[[], int] = now_ms,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """A router on a free port with these profiles (name to routing.toml); ``providers`` are names with base URLs.
@@ -108,7 +110,7 @@ async def serving(
         (home / "router.toml").write_text(settings)
     for name, text in (profiles or {}).items():
         write_profile(home, name, text)
-    app = App(ServeOptions(home=home, port=0, **options), environ=environ)
+    app = App(ServeOptions(home=home, port=0, **options), environ=environ, clock=clock)
     await app.start()
     try:
         async with aiohttp.ClientSession(auto_decompress=False) as session:

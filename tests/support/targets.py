@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from router.health.retry import RetryBudget
+from router.server.services import now_ms
 from tests.support.aftermath import Aftermath, aftermath, at_rest, check_books, leaving_nothing
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, Format
@@ -119,6 +120,7 @@ async def targets(
     addresses: Sequence[str] = (),
     resentful: bool = False,
     server: str = "",
+    clock: Callable[[], int] = now_ms,
 ) -> AsyncIterator[Targets]:
     """A router with ``count`` providers that answer well until told otherwise; the first of them may be elsewhere.
 
@@ -128,7 +130,9 @@ async def targets(
         providers = [await stack.enter_async_context(FakeProvider(answer)) for _ in range(count)]
         urls = [*addresses, *(provider.url for provider in providers)][:count]
         text = profile(urls, settings, formats=formats, keys=keys)
-        router = await stack.enter_async_context(serving(home, {"work": text}, resentful=resentful, settings=server))
+        router = await stack.enter_async_context(
+            serving(home, {"work": text}, resentful=resentful, settings=server, clock=clock)
+        )
         await stack.enter_async_context(leaving_nothing(router, *([] if addresses else providers)))
         yield Targets(router, providers)
 
