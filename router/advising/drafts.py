@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from router.advising.advice import Advice
@@ -85,12 +86,12 @@ def _better_threshold(
     if best is None or saved[best] <= 0:
         return None
     gained = saved[best] - sum(draft.saved for draft in drafts)
-    threshold = best / 100
+    threshold = Decimal(best) / 100
     edited = inquiry.edited(
         f"write threshold = {threshold:g} into the cascade of {rule.label}, instead of {cascade.threshold:g}",
         lambda text: set_key(text, (*path, "threshold"), threshold),
     )
-    accepted = sum(draft.score >= threshold for draft in drafts)
+    accepted = sum(draft.score >= best / 100 for draft in drafts)
     more = f"at {threshold:g} {percent(accepted / len(drafts))} are accepted, and they save {dollars(saved[best])}"
     return _advice(rule, drafts, edited, paid - gained, more)
 

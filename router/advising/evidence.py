@@ -31,6 +31,13 @@ MOST_FAILING: Final = 0.05
 """The share of requests that a cheaper target may fail, at the upper end of what its record allows for. With 73
 requests and no failure the record allows for 5 %, so fewer are never enough."""
 
+A_FEW: Final = 20
+"""Of one kind among several that a target is to be given together: enough to see that it can do them at all. One that
+fails every third answers 20 in a row once in 3,000 times."""
+
+NEARLY_ALL: Final = 0.9
+"""Of some requests: a few odd ones among them are no reason to leave all as they are."""
+
 DAYS_FAILING: Final = 3
 """On so many days a target must fail before that is more than an outage."""
 

@@ -82,7 +82,11 @@ def _moved(inquiry: Inquiry, rule: Rule, headline: str, met: Sequence[PastReques
         return None
     change = inquiry.replay(edited.profile, {each.number for each in met})
     had = Counter(each.row.rule_hash for each in inquiry.past.requests)
-    if not change.lost or any(had[taker] <= lost for taker, lost in change.lost.items() if taker is not None):
+    if (
+        not change.lost
+        or change.refused
+        or any(had[taker] <= lost for taker, lost in change.lost.items() if taker is not None)
+    ):
         return None
     paid = change.paid_nano_usd
     return Advice(

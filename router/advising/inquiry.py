@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from router.advising.advice import Edit
 from router.advising.costs import Costs
+from router.advising.evidence import worth_saying
 from router.advising.past import Past, PastRequest
 from router.advising.words import counted, days
 from router.errors import ConfigError
@@ -33,13 +34,18 @@ class Edited(NamedTuple):
 class Change(NamedTuple):
     """What other rules do to past requests: which of them go elsewhere, and what all that were looked at cost and would
     have cost, in nano-dollars. ``lost`` has how many each rule loses to another, by its hash (None: no rule had
-    them). Of ``unknown`` ones that can't be told."""
+    them). Of ``unknown`` ones that can't be told; ``refused`` ones were answered, and then nobody could serve them."""
 
     moved: tuple[PastRequest, ...]
     lost: Counter[str | None]
     unknown: int
+    refused: int
     before_nano_usd: int
     after_nano_usd: int
+
+    def pays(self, of_nano_usd: int, period_ms: int) -> bool:
+        """Whether it saves enough of what was paid, and does no harm."""
+        return not self.refused and worth_saying(self.saving_nano_usd, of_nano_usd, period_ms)
 
     @property
     def saving_nano_usd(self) -> int:
@@ -102,7 +108,8 @@ class Inquiry:
         rules than today's decided some of them, against what today's would have done."""
         requests = self._with_conversations(of)
         now = None if self._decided_as_now(requests) else list(self._replayed(self.profile, requests))
-        moved, lost, unknown, before, after = [], Counter[str | None](), 0, 0, 0
+        moved, lost = list[PastRequest](), Counter[str | None]()
+        unknown = refused = before = after = 0
         for place, (request, then) in enumerate(zip(requests, self._replayed(profile, requests), strict=True)):
             was = _recorded(then) if now is None else _replayed(now[place], then)
             if was is None or then.decided is None:
@@ -112,17 +119,20 @@ class Inquiry:
                 moved.append(request)
             if was.rule != _rule(then):
                 lost[was.rule] += 1
+            if request.target is None:
+                continue  # it failed; what it would have cost otherwise was neither paid nor saved
+            refused += then.served is None
             if was.nano_usd is not None and then.nano_usd is not None:
                 before += was.nano_usd
                 after += then.nano_usd
-        return Change(tuple(moved), lost, unknown, before, after)
+        return Change(tuple(moved), lost, unknown, refused, before, after)
 
     def trusted(self, change: Change) -> str:
         """How far a change's numbers can be trusted."""
         unknown = f"; of {counted(change.unknown)} nobody knows where they would have gone" if change.unknown else ""
         return (
-            f"{counted(len(change.moved))} of {days(self.past.period_ms)} replayed; prices are known, how long other "
-            f"answers and what in other caches would have been is estimated{unknown}"
+            f"{counted(len(change.moved))} of {days(self.past.period_ms)} replayed at known prices; the length of "
+            f"other answers and what caches would have held are estimates{unknown}"
         )
 
     def _with_conversations(self, of: Collection[int]) -> list[PastRequest]:

@@ -13,14 +13,13 @@ from typing import Final, NamedTuple
 
 from router.advising.additions import add_before
 from router.advising.advice import Advice
-from router.advising.evidence import worth_saying
+from router.advising.evidence import NEARLY_ALL, worth_saying
 from router.advising.inquiry import Inquiry
 from router.advising.past import PastRequest
-from router.advising.records import Records, size_of, tokens
-from router.advising.shapes import FLAGS
+from router.advising.records import Records, Wanted, size_of, tokens
+from router.advising.shapes import FLAGS, Shape, model_is
 from router.advising.siblings import are_siblings
 from router.advising.words import counted, percent
-from router.routing.conditions.parsing import quoted
 from router.routing.rules import Rule, Target
 
 KIND: Final = "large-default"
@@ -28,7 +27,6 @@ KIND: Final = "large-default"
 _MOST: Final = 0.5  # of all requests: more than all the rules together
 _PART: Final = (0.05, 0.9)  # of the default's requests: less is no part, more is the default itself
 _TOLD: Final = 5  # of the default's parts
-_ALIKE: Final = 0.9  # of a part: nearly all ask for one model, or are of kinds that a target did well with
 
 
 class _Part(NamedTuple):
@@ -75,11 +73,11 @@ def _parts(inquiry: Inquiry, records: Records, default: Rule, taken: Sequence[Pa
 def _conditions(taken: Sequence[PastRequest]) -> Iterator[tuple[str, list[PastRequest]]]:
     """The conditions that tell parts apart, with the requests that meet them: the flags, then models and clients."""
     for place, flag in enumerate(FLAGS):
-        known = [(each, each.shape >> place & 1) for each in taken if each.shape is not None]
+        known = [(each, each.shape.has(place)) for each in taken if each.shape is not None]
         yield flag.text(), [each for each, holds in known if holds]
         yield flag.negated_text(), [each for each, holds in known if not holds]
     for model in Counter(each.row.requested_model for each in taken):
-        yield f"model-equals={quoted((model,))}", [each for each in taken if each.row.requested_model == model]
+        yield model_is(model), [each for each in taken if each.row.requested_model == model]
 
 
 def _targets(
@@ -89,30 +87,31 @@ def _targets(
     own = default.targets[0]
     named = dict.fromkeys(Target(each.provider, each.model) for each in inquiry.profile.routes.targets() if each.model)
     (asked, number), *_ = Counter(each.row.requested_model for each in requests).most_common(1)
-    if number >= _ALIKE * len(requests) and asked != own.model:
+    if number >= NEARLY_ALL * len(requests) and asked != own.model:
         same = [each for each in named if each.model == asked] or [Target(own.provider, asked)]
         yield same[0], f"{percent(number / len(requests))} of them asked for {asked}"
+    wanted = _wanted(requests)
     for target in named:
-        if target.model != own.model and not are_siblings(target, own) and _did_well(records, target, own, requests):
+        if target.model != own.model and not are_siblings(target, own) and records.may_take_all(target, own, wanted):
             yield target, f"{target} {records.in_all(target)}"
 
 
-def _did_well(records: Records, target: Target, own: Target, requests: Sequence[PastRequest]) -> bool:
-    """Whether a target did well with requests like nearly all of these, up to their size."""
-    largest: dict[int, float] = {}
+def _wanted(requests: Sequence[PastRequest]) -> dict[Shape, Wanted]:
+    """The kinds of some requests."""
+    found: dict[Shape, Wanted] = {}
     for each in requests:
         size = size_of(tokens, each.facts) if each.facts is not None else None
         if size is not None and each.shape is not None:
-            largest[each.shape] = max(size, largest.get(each.shape, 0))
-    well = {shape for shape, size in largest.items() if records.may_take(target, own, shape, size)}
-    return sum(each.shape in well for each in requests) >= _ALIKE * len(requests)
+            before = found.get(each.shape, Wanted(0, 0))
+            found[each.shape] = Wanted(before.requests + 1, max(size, before.largest))
+    return found
 
 
 def _advice(inquiry: Inquiry, default: Rule, taken: Sequence[PastRequest], paid: int, part: _Part) -> Advice | None:
     numbers = [each.number for each in part.requests]
     words = f"have {part.target} take what {part.condition} says"
     added = add_before(inquiry, default, part.condition, part.target, words, numbers)
-    if added is None or not worth_saying(added.change.saving_nano_usd, paid, inquiry.past.period_ms):
+    if added is None or not added.change.pays(paid, inquiry.past.period_ms):
         return None
     share, of_default = len(taken) / len(inquiry.past.requests), len(part.requests) / len(taken)
     return Advice(

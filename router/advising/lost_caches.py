@@ -34,7 +34,7 @@ def lost_caches(inquiry: Inquiry) -> Iterator[Advice]:
     if edited is None:
         return
     change = inquiry.replay(edited.profile, [each.number for each in switches])
-    if not worth_saying(change.saving_nano_usd, paid, past.period_ms):
+    if not change.pays(paid, past.period_ms):
         return
     tokens = sum(each.row.cache_lost or 0 for each in change.moved)
     rules = Counter(each.row.rule for each in change.moved)

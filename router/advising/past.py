@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from router.advising.shapes import Shape, shape_of
+from router.advising.shapes import Shape
 from router.health import classes
 from router.ledger.past_calls import PastCall
 from router.ledger.reports import Reader
@@ -140,7 +140,7 @@ def _request(
     record, facts, shape = record_of(row), None, None
     if record is not None:
         facts = RecordedFacts(record, profile.routes.phrases)
-        shape = shape_of(facts)
+        shape = Shape.of(facts)
         if "tools" in record:
             facts.tools = tools.setdefault(facts.tools, facts.tools)  # a client offers the same again and again
     answered = row.outcome in ("ok", "client-gone", "partial") and row.provider is not None and row.model is not None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from router.advising.evidence import MOST_FAILING, at_most
+from router.advising.evidence import A_FEW, MOST_FAILING, NEARLY_ALL, at_least, at_most
 from router.advising.past import Past
 from router.advising.shapes import Shape
 from router.advising.words import counted, percent
@@ -18,10 +18,10 @@ Measure = Callable[[Facts], float | None]
 
 
 class Record(NamedTuple):
-    """What a target was given of a kind, and how much of it it failed."""
+    """What a target was given, and how much of it it failed."""
 
-    requests: int
-    failed: int
+    requests: int = 0
+    failed: int = 0
 
     @property
     def at_most(self) -> float:
@@ -29,17 +29,32 @@ class Record(NamedTuple):
         return at_most(self.failed, self.requests)
 
     @property
+    def at_least(self) -> float:
+        """The share that it fails surely."""
+        return at_least(self.failed, self.requests)
+
+    @property
     def share(self) -> float:
         """The share that it failed."""
         return self.failed / self.requests if self.requests else 0.0
+
+    def plus(self, other: Record) -> Record:
+        return Record(self.requests + other.requests, self.failed + other.failed)
 
     def __str__(self) -> str:
         return f"failed {self.failed:,} of {counted(self.requests)} (at most {percent(self.at_most)})"
 
 
+class Wanted(NamedTuple):
+    """So many requests of a kind, and the size of the largest: to be given to another target."""
+
+    requests: int
+    largest: float
+
+
 class Records:
-    """The records of one profile's past, of requests that are at least so large: what a model can do with larger ones
-    it can do with smaller ones, but not the other way round."""
+    """The records of one profile's past. They are asked for requests of at least some size: what a model can do with
+    larger ones it can do with smaller ones, but not the other way round."""
 
     def __init__(self, past: Past, measure: Measure) -> None:
         self._sizes: dict[tuple[Target, Shape], list[float]] = {}
@@ -54,6 +69,10 @@ class Records:
             total = 0
             self._failed[key] = [total := total + failed for _, failed in known]
 
+    def targets(self) -> Iterable[Target]:
+        """All that were called."""
+        return dict.fromkeys(target for target, _ in self._sizes)
+
     def of(self, target: Target, shape: Shape, at_least: float = 0.0) -> Record:
         """A target's record with requests of a kind that are at least so large."""
         sizes = self._sizes.get((target, shape), [])
@@ -64,21 +83,32 @@ class Records:
 
     def in_all(self, target: Target, shapes: Collection[Shape] | None = None) -> Record:
         """A target's record with requests of some kinds (None: of all), whatever their size."""
-        each = [self.of(*key) for key in self._sizes if key[0] == target and (shapes is None or key[1] in shapes)]
-        return Record(sum(record.requests for record in each), sum(record.failed for record in each))
-
-    def targets(self) -> Iterable[Target]:
-        """All that were called."""
-        return dict.fromkeys(target for target, _ in self._sizes)
+        together = Record()
+        for each, shape in self._sizes:
+            if each == target and (shapes is None or shape in shapes):
+                together = together.plus(self.of(target, shape))
+        return together
 
     def may_take(self, target: Target, instead_of: Target, shape: Shape, largest: float) -> bool:
-        """Whether a target did well enough with requests like these, up to the largest, to be given them: it fails few,
+        """Whether a target did well enough with requests of a kind, up to the largest, to be given them: it fails few,
         or no more than the one that has them."""
-        record = self.of(target, shape, largest)
-        return record.at_most <= max(MOST_FAILING, self.of(instead_of, shape).share)
+        return self.of(target, shape, largest).at_most <= max(MOST_FAILING, self.of(instead_of, shape).share)
+
+    def may_take_all(self, target: Target, instead_of: Target, wanted: Mapping[Shape, Wanted]) -> bool:
+        """Whether a target did well enough with nearly all of these kinds, taken together: of one kind a few requests
+        are enough, where they don't speak against it."""
+        together, covered = Record(), 0
+        for shape, each in wanted.items():
+            record = self.of(target, shape, each.largest)
+            if record.requests >= A_FEW and record.at_least <= MOST_FAILING:
+                together = together.plus(record)
+                covered += each.requests
+        if covered < NEARLY_ALL * sum(each.requests for each in wanted.values()):
+            return False
+        return together.at_most <= max(MOST_FAILING, self.in_all(instead_of, wanted).share)
 
     def largest(self, target: Target, instead_of: Target, shape: Shape) -> float | None:
-        """The size up to which a target may be given such requests in another's place; None for none."""
+        """The size up to which a target may be given requests of a kind in another's place; None for none."""
         sizes = self._sizes.get((target, shape), [])
         fitting = (size for size in reversed(sizes) if self.may_take(target, instead_of, shape, size))
         return next(fitting, None)

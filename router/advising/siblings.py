@@ -101,9 +101,9 @@ def _parts(
     inquiry: Inquiry, records: Records, target: Target, sibling: Target, taken: Sequence[PastRequest]
 ) -> Iterator[_Part]:
     """The kinds of requests that a sibling did well with, each alone and all together."""
-    every = {each.shape for each in taken if each.shape is not None}
+    every = sorted({each.shape for each in taken if each.shape is not None})
     largest = {shape: size for shape in every if (size := records.largest(sibling, target, shape)) is not None}
-    for shapes in dict.fromkeys([tuple(sorted(largest)), *((shape,) for shape in largest)]):
+    for shapes in dict.fromkeys([tuple(largest), *((shape,) for shape in largest)]):
         condition = condition_for(shapes, every) if shapes else None
         if condition is None:
             continue
@@ -135,11 +135,11 @@ def _advice(
     numbers = frozenset(each.number for each in part.requests)
     words = f"have {sibling} take what {rule.label} gets of that kind"
     added = add_before(inquiry, rule, part.condition, sibling, words, numbers)
-    if added is None or not worth_saying(
-        added.change.saving_nano_usd, added.change.paid_nano_usd, inquiry.past.period_ms
-    ):
+    if added is None:
         return None
     paid = added.change.paid_nano_usd
+    if not added.change.pays(paid, inquiry.past.period_ms):
+        return None
     return Advice(
         KIND,
         f"{rule.label}: {sibling.model} did as well as {target.model} with the same kind of requests",

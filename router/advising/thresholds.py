@@ -7,7 +7,7 @@ whoever gets more requests by it did well with such requests, of at least that s
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -18,7 +18,7 @@ from router.advising.costs import Costs, Line
 from router.advising.evidence import worth_saying
 from router.advising.inquiry import Inquiry
 from router.advising.matches import with_bound
-from router.advising.records import Records
+from router.advising.records import Records, Wanted
 from router.advising.shapes import Shape
 from router.advising.words import counted, roundest
 from router.errors import NoRoute
@@ -30,7 +30,6 @@ from router.routing.rules import RouteTable, Rule, Target, decide
 KIND: Final = "threshold"
 
 _AS_GOOD: Final = 0.99  # of the best saving: a rounder bound is worth the rest, which is chance anyway
-_COVERED: Final = 0.9  # of the requests that would move: a few odd ones are no reason to leave all as it is
 _BELOW: Final = ("lt", "lte")  # forms whose rule takes what is below
 _AFTER: Final = ("lt", "gte")  # forms whose bound is the first number above the line
 
@@ -72,12 +71,12 @@ def _better(inquiry: Inquiry, rule: Rule, part: Number) -> Advice | None:
     moves = _Moves(inquiry, sides, now, Records(inquiry.past, part.value))
     inner = sorted((cut for cut in cuts if 0 < cut.below < len(sides)), key=lambda cut: cut.nano_usd)
     worth = (cut for cut in inner if worth_saying(cost_now - cut.nano_usd, paid, inquiry.past.period_ms))
-    best = next((cut for cut in worth if moves.well_to(cut.below)), None)
+    best = next((cut for cut in worth if moves.do_well(cut.below)), None)
     if best is None:
         return None
     enough = cost_now - _AS_GOOD * (cost_now - best.nano_usd)
     limits = {_limit(part, sides, cut.below): cut.below for cut in inner if cut.nano_usd <= enough}
-    limit = max((limit for limit, below in limits.items() if moves.well_to(below)), key=_roundness)
+    limit = max((limit for limit, below in limits.items() if moves.do_well(below)), key=_roundness)
     return _advice(inquiry, rule, part, moves, limits[limit], limit, paid)
 
 
@@ -139,11 +138,11 @@ def _cuts(costs: Costs, sides: Sequence[_Side]) -> list[_Cut]:
 # --- who may take more ------------------------------------------------------------------------------------------------
 
 
-class _Group(NamedTuple):
-    """Requests of a kind that one target gets in another's place."""
+class _Move(NamedTuple):
+    """From one target to another, for requests of a kind."""
 
     gets: Target
-    instead_of: Target
+    loses: Target
     shape: Shape | None
 
 
@@ -156,29 +155,24 @@ class _Moves:
         self.records = records
         shapes = [inquiry.past.requests[side.number].shape for side in sides]
         both = list(zip(sides, shapes, strict=True))
-        self._up = _counts([_Group(side.below, side.above, shape) for side, shape in both])
-        self._down = _counts([_Group(side.above, side.below, shape) for side, shape in both])
+        self._up = _counts([_Move(side.below, side.above, shape) for side, shape in both])
+        self._down = _counts([_Move(side.above, side.below, shape) for side, shape in both])
 
-    def between(self, below: int) -> Sequence[_Side]:
-        """The requests that move."""
-        first, last = sorted((self.now, below))
-        return self.sides[first:last]
-
-    def well_to(self, below: int) -> bool:
-        """Whether nearly all that move go where such requests, of at least that size, did well."""
+    def do_well(self, below: int) -> bool:
+        """Whether those that get the requests did well with such, of at least their size."""
         first, last = sorted((self.now, below))
         largest = self.sides[last - 1].value
-        good = 0
-        for group, counts in (self._up if below > self.now else self._down).items():
+        wanted: defaultdict[tuple[Target, Target], dict[Shape, Wanted]] = defaultdict(dict)
+        for move, counts in (self._up if below > self.now else self._down).items():
             moved = counts[last] - counts[first]
-            if moved and group.shape is not None:
-                well = self.records.may_take(group.gets, group.instead_of, group.shape, largest)
-                good += moved if well else 0
-        return good >= _COVERED * (last - first)
+            if moved and move.shape is not None:
+                wanted[move.gets, move.loses][move.shape] = Wanted(moved, largest)
+        return all(self.records.may_take_all(*targets, kinds) for targets, kinds in wanted.items())
 
     def details(self, part: Number, below: int) -> Iterator[str]:
-        """How many requests would have gone from where to where, and how well such requests did there."""
-        moved, up = self.between(below), below > self.now
+        """How many requests would have gone from where to where, and how well those targets did."""
+        first, last = sorted((self.now, below))
+        moved, up = self.sides[first:last], below > self.now
         pairs = Counter((side.above, side.below) if up else (side.below, side.above) for side in moved)
         for (loses, gets), number in pairs.most_common(2):
             yield f"{counted(number)} ({part.key} {moved[0].value:,} to {moved[-1].value:,}) go to {gets}, not {loses}"
@@ -186,11 +180,11 @@ class _Moves:
             yield f"{target} {self.records.in_all(target)}"
 
 
-def _counts(groups: Sequence[_Group]) -> Mapping[_Group, list[int]]:
+def _counts(moves: Sequence[_Move]) -> Mapping[_Move, list[int]]:
     """How many of each there are among the first n."""
-    places: dict[_Group, int] = {}
-    told = [places.setdefault(group, len(places)) for group in groups]
-    return {group: list(accumulate((each == place for each in told), initial=0)) for group, place in places.items()}
+    places: dict[_Move, int] = {}
+    told = [places.setdefault(move, len(places)) for move in moves]
+    return {move: list(accumulate((each == place for each in told), initial=0)) for move, place in places.items()}
 
 
 # --- the advice -------------------------------------------------------------------------------------------------------
@@ -208,7 +202,7 @@ def _advice(
     if edited is None:
         return None
     change = inquiry.replay(edited.profile, {side.number for side in moves.sides})
-    if not worth_saying(change.saving_nano_usd, paid, inquiry.past.period_ms):
+    if not change.pays(paid, inquiry.past.period_ms):
         return None
     return Advice(
         KIND,

@@ -50,12 +50,12 @@ def command(places: Places, name: str, since: str, as_json: bool) -> None:
     def load(text: str) -> Profile | None:
         return places.load(name, text=text).profile
 
-    inquiry = Inquiry(past, _text(places, name), label_of(places.found[name], MAIN), load)
-    found = advise(inquiry)
+    label = label_of(places.found[name], MAIN)
+    found = advise(Inquiry(past, _text(places, name), label, load))
     if as_json:
         output.show_json(_json(past, found))
     else:
-        _show(past, found)
+        _show(past, found, label)
 
 
 def _text(places: Places, name: str) -> str:
@@ -68,7 +68,7 @@ def _text(places: Places, name: str) -> str:
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def _show(past: Past, found: Found) -> None:
+def _show(past: Past, found: Found, label: str) -> None:
     from router.advising.words import counted, days
 
     requests, span = counted(len(past.requests)), days(past.period_ms)
@@ -81,7 +81,7 @@ def _show(past: Past, found: Found) -> None:
         output.note(f"{requests} of {span}, {paid}")
     for number, advice in enumerate(found.advice, 1):
         click.echo()
-        _show_advice(number, advice)
+        _show_advice(number, advice, label)
     if sum(advice.saving_nano_usd is not None for advice in found.advice) > 1:
         click.echo()
         _paragraph("The savings can't be added up: several may be about the same requests.", "")
@@ -92,7 +92,7 @@ def _show(past: Past, found: Found) -> None:
             _paragraph(remark, "- ")
 
 
-def _show_advice(number: int, advice: Advice) -> None:
+def _show_advice(number: int, advice: Advice, label: str) -> None:
     saving = advice.saving_nano_usd
     saves = ""
     if saving is not None and advice.before_nano_usd:
@@ -103,24 +103,25 @@ def _show_advice(number: int, advice: Advice) -> None:
     for detail in advice.details:
         _paragraph(detail, f"{' ' * _INDENT}- ")
     _paragraph(f"({advice.confidence})", " " * _INDENT, dim=True)
-    _show_edit(advice.edit)
+    _show_edit(advice.edit, label)
 
 
-def _show_edit(edit: Edit) -> None:
-    """The commands, which a person copies whole, or else the lines of the file."""
-    _paragraph(f"To do: {edit.words}.", " " * _INDENT)
+def _show_edit(edit: Edit, label: str) -> None:
+    """The commands, to be copied whole, or else the lines of the file."""
+    where = "" if edit.commands else f", in {label}"
+    _paragraph(f"To do: {edit.words}{where}.", " " * _INDENT)
     indent = " " * (_INDENT + 2)
     for line in edit.commands:
         click.echo(f"{indent}$ {line}")
-    for line in () if edit.commands else edit.diff.splitlines():
-        colour = {"+": "green", "-": "red"}.get(line[:1])
-        click.secho(f"{indent}{line}", fg=colour)
+    for line in () if edit.commands else edit.diff.splitlines()[2:]:  # without the names of the file
+        if not line.startswith("@@"):
+            click.secho(f"{indent}{line}".rstrip(), fg={"+": "green", "-": "red"}.get(line[:1]))
 
 
 def _paragraph(text: str, start: str, *, dim: bool = False) -> None:
     """A text under its beginning, wrapped in a terminal."""
     for number, line in enumerate(output.wrap(text, len(start))):
-        click.secho(f"{start if number == 0 else ' ' * len(start)}{line}", dim=dim)
+        click.secho(f"{start if number == 0 else ' ' * len(start)}{line}", dim=dim or None)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
