@@ -44,7 +44,6 @@ def documented_day() -> list[Conversation]:
 
 
 @pytest.mark.sampled(len(WAYS))
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.slow
 def test_the_pages_show_what_the_script_prints(way: Way, documented_day: list[Conversation]) -> None:

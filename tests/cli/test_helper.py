@@ -141,7 +141,6 @@ def test_a_log_that_is_emptied_under_way_is_followed(tmp_path: Path) -> None:
     assert said == ["anew"]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.slow
 async def test_a_running_server_follows(tmp_path: Path) -> None:
     port = free_port()

@@ -294,7 +294,14 @@ def test_logs_prints_the_last_lines(run: Any, home: Home) -> None:
 def test_following_goes_on_over_rotations(tmp_path: Path) -> None:
     log = tmp_path / "work.log"
     lines: list[str] = []
+    expected: list[str] = []
     done = threading.Event()
+
+    def caught_up() -> None:
+        until = time.monotonic() + 20
+        while len(lines) < len(expected) and time.monotonic() < until:
+            time.sleep(0.01)
+
     found, place = last_lines(log, 10)
     assert (found, place) == ([], Place(0, 0))
     reader = threading.Thread(
@@ -302,7 +309,6 @@ def test_following_goes_on_over_rotations(tmp_path: Path) -> None:
     )
     reader.start()
     try:
-        expected = []
         for number in range(30):
             with log.open("a") as file:
                 file.write(f"line {number}\nhalf of ")
@@ -311,11 +317,9 @@ def test_following_goes_on_over_rotations(tmp_path: Path) -> None:
                 file.write(f"line {number}\n")
             expected += [f"line {number}", f"half of line {number}"]
             if number % 10 == 9:
-                time.sleep(FOLLOW_S * 1.5)  # rotated at most once between two looks
+                caught_up()  # rotated at most once between two looks
                 rotate(log)
-        until = time.monotonic() + 5
-        while len(lines) < len(expected) and time.monotonic() < until:
-            time.sleep(0.01)
+        caught_up()
     finally:
         done.set()
         reader.join()

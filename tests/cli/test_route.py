@@ -177,7 +177,6 @@ def test_a_folder_of_profiles_elsewhere(run: Any, tmp_path: Path) -> None:
     assert result.stdout.startswith("Added the rule x → groq in mine/team/routing.toml;")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.slow
 async def test_a_running_server_takes_every_change_up_at_once(tmp_path: Path) -> None:
     rules = '# kept\n[default]\nto = "demo"\nmodel = "demo-small"\n'

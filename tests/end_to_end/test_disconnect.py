@@ -305,7 +305,6 @@ async def test_the_connection_of_a_finished_call_serves_the_next(world: World) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_how_soon_a_call_ends_after_its_client_left(world: World, record_property: Any) -> None:
     """200 times in each phase; prints p50, p99 and the worst, in milliseconds (with -s)."""
     form = FORMS["messages"]

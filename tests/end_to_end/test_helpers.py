@@ -15,7 +15,7 @@ from router.server.helpers import _begun
 from tests.support.process import RouterProcess, free_port
 from tests.support.serving import write_profile
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parents[1] / "support" / "helper_program.py"
 
@@ -27,7 +27,7 @@ def helper(home: Path) -> dict[str, Any]:
 
 def settled(home: Path) -> dict[str, Any]:
     """The helper once the new server watches it."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while (row := helper(home))["state"] != "running":
         assert time.monotonic() < until, row
         time.sleep(0.05)

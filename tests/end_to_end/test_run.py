@@ -17,7 +17,7 @@ import pytest
 from tests.support.process import REPOSITORY
 from tests.support.serving import ENVIRON
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.slow
 
 ROUTER = (sys.executable, "-m", "router.cli")
 AGENT = f"""#!{sys.executable}

@@ -22,7 +22,7 @@ from tests.support.raw_client import RawClient
 from tests.support.serving import read_rows, write_profile, write_providers
 from tests.support.slow import in_time, within
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.slow
 
 GRACE_S = 1.0
 EVENTS = {

@@ -141,7 +141,7 @@ def test_bytes_that_are_no_text_are_told_with_their_line(load: Load) -> None:
         ),
     ],
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(20)
 def test_a_file_that_is_large_in_some_way_is_read_in_reasonable_time(text: str, load: Load) -> None:
     load(text)
 

@@ -165,7 +165,7 @@ def test_wrong_providers_are_told_and_the_shipped_ones_stay(home: Home) -> None:
     assert str(problems[0]).startswith("providers.toml:3: lab.baseurl: unknown key")
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(20)
 def test_a_settings_file_that_is_no_file_is_told(home: Home) -> None:
     os.mkfifo(home.server_file)
     assert [str(problem) for problem in home.settings()[1]] == ["router.toml: is not a regular file"]

@@ -64,7 +64,7 @@ ODD_FILES = [
 ]
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(("make", "said"), ODD_FILES)
 def test_what_is_no_small_file_is_a_problem(make: Callable[[Path], None], said: str, tmp_path: Path) -> None:
     directory = tmp_path / "profiles" / "work"
@@ -75,7 +75,7 @@ def test_what_is_no_small_file_is_a_problem(make: Callable[[Path], None], said: 
     assert [str(problem) for problem in loaded.problems] == [f"profiles/work/routing.toml: {said}"]
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(("make", "said"), [case for case in ODD_FILES if case.id != "no file"])
 def test_neither_is_it_as_a_companion(make: Callable[[Path], None], said: str, load: Load, tmp_path: Path) -> None:
     load(DEFAULT)

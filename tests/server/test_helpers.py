@@ -24,7 +24,7 @@ from tests.support.process import free_port
 from tests.support.serving import Running, serving
 
 PROGRAM = Path(__file__).parents[1] / "support" / "helper_program.py"
-pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def helper(name: str, *arguments: str, port: int | None = None, **fields: Any) -> Helper:
@@ -56,7 +56,7 @@ def row(helpers: Helpers, name: str) -> dict[str, Any]:
     return next(each for each in helpers.rows() if each["name"] == name)
 
 
-async def until(holds: Callable[[], object], longest_s: float = 15.0) -> None:
+async def until(holds: Callable[[], object], longest_s: float = 30.0) -> None:
     end = time.monotonic() + longest_s
     while not holds():
         assert time.monotonic() < end, "it never came to it"

@@ -17,7 +17,7 @@ from tests.support.serving import ENVIRON
 
 REPOSITORY = Path(__file__).parents[2]
 _MAIN = "from router.cli.main import main; main()"
-START_S = 20.0
+START_S = 60.0
 
 
 def free_port() -> int:
@@ -76,7 +76,7 @@ class RouterProcess:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, within: float = 10.0) -> int:
+    async def ended(self, within: float = 30.0) -> int:
         """Its exit status, once it has ended."""
         async with asyncio.timeout(within):
             return await self.process.wait()

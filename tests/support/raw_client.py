@@ -8,7 +8,7 @@ import struct
 from types import TracebackType
 from urllib.parse import urlsplit
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 class RawClient:
