@@ -18,6 +18,7 @@ from router.cli.usage_erase import erase
 from router.cli.usage_export import export
 from router.cli.usage_import import import_usage
 from router.cli.usage_options import dimension_names, dimensions, period_names
+from router.cli.usage_reconcile import reconcile
 from router.cli.usage_rows import as_json, as_row
 from router.cli.usage_tables import View, show
 from router.ledger.reports import DIMENSIONS, Dimension
@@ -104,6 +105,7 @@ def command(
 
 
 command.add_command(import_usage)
+command.add_command(reconcile)
 command.add_command(backup)
 command.add_command(export)
 command.add_command(erase)

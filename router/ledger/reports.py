@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from router.errors import ConfigError, LedgerError, Unavailable
 from router.ledger import exporting, forgotten, health_rows, history, past_calls, profile_states, sums, traffic
+from router.ledger.billed_calls import BilledCalls, on_the_books
 from router.ledger.budget_rows import Past, past
 from router.ledger.exporting import Exported, Place
 from router.ledger.forgotten import NONE_FORGOTTEN, Forgotten
@@ -266,6 +267,18 @@ class Reader:
             with self._open() as connection:
                 found, place = exporting.page(connection, profile, place)
             yield from found
+
+    def billed_calls(self, providers: Sequence[str], since_ms: int, until_ms: int) -> list[BilledCalls]:
+        """The calls that providers have on their books, added up by UTC day."""
+        with self._open() as connection:
+            return list(on_the_books(connection, providers, since_ms, until_ms))
+
+    def forgotten(self, profile: str, since_ms: int, until_ms: int) -> Forgotten:
+        """The requests of a period of which only sums are kept."""
+        stretches = [Stretch(0, since_ms, until_ms)]
+        query = Query(profile, (), stretches, cut(stretches))
+        with self._open() as connection:
+            return forgotten.count(connection, query, forgotten.kept_from(connection, profile))
 
     def conversations(self, client: str, *, without: str) -> set[str]:
         """The conversations that a client had through the router: those of all profiles but one."""

@@ -1,0 +1,1 @@
+"""What a provider says it counted and charged, beside what the ledger has. Files and rows come in as arguments."""
