@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from router.ledger.reports import Reader
 from router.money.budget import PROFILE
 from router.server import client_keys
 from tests.support.answers import encoded, message, messages_events
 from tests.support.asking import FORMATS, Format
-from tests.support.provider import Pause, Received, Stall, Step, stream, whole
-from tests.support.targets import QUICK, Targets, failing, story, targets
+from tests.support.process import RouterProcess, free_port
+from tests.support.provider import FakeProvider, Pause, Received, Stall, Step, stream, whole
+from tests.support.raw import ask, request
+from tests.support.serving import write_profile
+from tests.support.targets import QUICK, Targets, failing, profile, story, targets
 
 BODY = json.dumps({"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}).encode()
 STREAMED = BODY[:-1] + b', "stream": true}'
@@ -304,9 +310,12 @@ async def test_embeddings_are_paid_too(tmp_path: Path) -> None:
         [row] = await world.router.rows()
         assert attempt["cost_nano_usd"] is None  # a model that has a price of output told of none
         assert 0 < row["held_nano_usd"] == attempt["reserved_nano_usd"] < 10_000_000
-    async with targets(tmp_path / "b", budget(attempt["reserved_nano_usd"] - 1), count=1) as world:
-        async with world.router.post("/work/v1/embeddings", data=body) as reply:
-            assert reply.status == 429
+    nearly = budget(attempt["reserved_nano_usd"] - 1)
+    async with (
+        targets(tmp_path / "b", nearly, count=1) as world,
+        world.router.post("/work/v1/embeddings", data=body) as reply,
+    ):
+        assert reply.status == 429
 
 
 # --- drafts -----------------------------------------------------------------------------------------------------------
@@ -457,3 +466,55 @@ async def test_a_client_keys_budget_is_its_own(tmp_path: Path) -> None:
         assert (status, "the budget of the key alice for the day" in text) == (429, True)
         assert (await ask("bob"))[0] == 200
         assert (await world.asked(body=BODY))[0].status == 200
+
+
+# --- the end of the process -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_a_killed_router_has_not_forgotten_what_its_calls_may_cost(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    """Killed while calls are under way, started again, asked again: what the provider may have charged in all, for
+    every call that it ever got, is never more than the budget."""
+    each = await reserved_for(tmp_path / "a", BODY)
+    limit = 20 * each
+    home, silent = tmp_path / "b" / "home", asyncio.Event()
+
+    def answering(received: Received) -> list[Step]:
+        place = len(provider.requests)
+        return [*([Pause(silent)] if 5 < place <= 12 else []), *costing(each)(received)]
+
+    provider.answer = answering
+    home.mkdir(mode=0o700, parents=True)
+    write_profile(home, "work", profile([provider.url], budget(limit)))
+    process = RouterProcess(home, free_port())
+
+    async def asked(count: int) -> list[int]:
+        replies = await asyncio.gather(
+            *(ask(process.url, request("POST", "/work/v1/messages", BODY)) for _ in range(count)),
+            return_exceptions=True,
+        )
+        return [getattr(reply, "status", 0) for reply in replies]
+
+    try:
+        for _ in range(2):
+            await (await process.spawn()).ready()
+            asking = asyncio.create_task(asked(8))
+            before = len(provider.requests)
+            while len(provider.requests) < before + 6:
+                await asyncio.sleep(0.005)
+            process.signal(signal.SIGKILL)
+            await process.ended()
+            await asking
+        silent.set()
+        await (await process.spawn()).ready()
+        statuses = await asked(60)
+        assert set(statuses) == {200, 429}
+        assert statuses.count(200) >= 1
+        calls = sum(received.method == "POST" for received in provider.requests)
+        assert calls * each <= limit
+        past = Reader(home / "router.db").budget_past("work", ZoneInfo("UTC"), 0)
+        assert calls * each <= sum(past.sums["day"].values()) <= limit
+    finally:
+        await process.destroy()

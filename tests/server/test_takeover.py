@@ -20,6 +20,7 @@ from router.ledger.forwarding import Forwarded
 from router.ledger.lock import holder
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.store import Ledger
+from router.money.budget import PROFILE
 from router.profile.home import Home
 from router.server import channel, takeover
 from router.server.admin import AdminClient
@@ -194,6 +195,29 @@ async def test_budgets_and_conversations_go_on(world: World) -> None:
     await world.all_settled(2)
     assert tenant.spending.used_share(None) == pytest.approx(2 * COST / 1e12)
     assert before.spending.used_share(None) == pytest.approx(2 * COST / 1e12)
+
+
+async def test_a_strict_budget_holds_over_a_restart(world: World) -> None:
+    """What the old server has under way counts in the new one, then what it came to, once; and the old one spends no
+    more on connections that clients keep."""
+    strict = RULES.replace("daily-usd = 1000", 'daily-usd = 1000\nmode = "strict"')
+    write_profile(world.home, "work", strict)
+    old = await world.serve()
+    async with aiohttp.ClientSession() as session:
+        await ask(old.base_url, session)
+        stream = await world.begun(old)
+        new = await world.replace(old)
+        [tenant] = new.tenants
+        window = tenant.spending.budgets.window(PROFILE, "day")
+        [open_row] = read_rows(world.home / "router.db", where="state = 'open'")
+        assert (window.spent, window.reserved) == (COST, open_row["held_nano_usd"])
+        assert window.reserved > COST
+        async with session.post(old.base_url + PATH, data=QUICK) as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        await ask(new.base_url)
+        await world.ended(stream)
+        await world.all_settled(4)
+        assert (window.spent, window.reserved) == (3 * COST, 0)
 
 
 async def test_a_second_restart_while_the_first_server_still_serves(world: World) -> None:
