@@ -1,4 +1,4 @@
-"""A group with a command that needn't be named: ``router prices MODEL`` is ``router prices show MODEL``."""
+"""A group with a command that needn't be named: ``router requests work`` is ``router requests list work``."""
 
 from __future__ import annotations
 

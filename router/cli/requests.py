@@ -12,6 +12,7 @@ import click
 
 from router.cli import output
 from router.cli.complete import profile_names
+from router.cli.default_command import DefaultGroup
 from router.cli.output import UNKNOWN, Column, Table
 from router.cli.places import Places, examples, places_options
 from router.cli.request_filters import MOST, Wanted, filter_options
@@ -47,25 +48,10 @@ _CLIENT_COLUMNS = (
 _PURPOSES = ("background", "subagent", "plan-mode", "compaction")  # facts, as rules call them
 
 
-class _Requests(click.Group):
-    """``requests NAME`` lists a profile's, ``requests show ID`` one: what is no command is a profile's name."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] in self.commands:
-            return super().resolve_command(ctx, args)
-        return "list", self.commands["list"], args
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
 @click.group(
     "requests",
-    cls=_Requests,
+    cls=DefaultGroup,
+    default="list",
     epilog=examples(
         "router requests",
         "router requests work -f",
