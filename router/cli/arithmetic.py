@@ -87,7 +87,7 @@ class Arithmetic:
             return f"{exact(amount)}, it went there"
         if baseline.billing != "metered":
             return f"{exact(amount)}, paid by a subscription" if baseline.billing == "subscription" else "free there"
-        sum_ = self._sum(baseline.provider, baseline.model, baseline.usage, amount, time_ms)
+        sum_ = self._sum(baseline.provider, baseline.model, baseline.usage.usage, amount, time_ms)
         return sum_ or f"{exact(amount)}, which {_CHANGED}"
 
     def _sum(self, provider: str, model: str, usage: Usage, amount: int, time_ms: int) -> str | None:

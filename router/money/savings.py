@@ -11,13 +11,11 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from router.wire.request import Lifetime
 from router.wire.usage import Usage
 
 LEAST_CACHED: Final = 1024
 """Tokens. Nearly all providers keep no shorter prompt (Anthropic's and OpenAI's manuals; some models ask for more)."""
-
-Lifetime = Literal["", "5m", "1h"]
-"""How long a request asks to have its prompt kept; empty where it doesn't ask."""
 
 
 class Caching(NamedTuple):
@@ -64,6 +62,30 @@ def usage_elsewhere(served: Usage, *, tokens: int, held: int, caching: Caching, 
     )
 
 
+class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A usage in few words: what isn't there isn't written. The names are those of ``Usage``."""
+
+    input: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    web_searches: int | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+
+    @classmethod
+    def of(cls, usage: Usage) -> Counts:
+        """A usage that was made up here."""
+        return msgspec.convert(usage, cls, from_attributes=True)
+
+    @property
+    def usage(self) -> Usage:
+        """The usage."""
+        return Usage(**msgspec.structs.asdict(self))
+
+
 class Baseline(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a number was worked out, kept beside it: where the request is taken to have gone, and its usage there.
 
@@ -72,7 +94,7 @@ class Baseline(msgspec.Struct, frozen=True, omit_defaults=True):
 
     provider: str
     model: str
-    usage: Usage | None = None
+    usage: Counts | None = None
     billing: Literal["metered", "subscription", "free"] = "metered"
     unknown: str = ""
 
@@ -85,14 +107,14 @@ class Baselines(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def encode(baselines: Baselines) -> str:
-    """As the ledger keeps them: JSON, without what isn't there."""
-    plain = msgspec.to_builtins(baselines)
-    for baseline in plain.values():
-        if (usage := baseline.get("usage")) is not None:
-            baseline["usage"] = {name: count for name, count in usage.items() if count is not None}
-    return msgspec.json.encode(plain).decode()
+    """As the ledger keeps them: JSON."""
+    return _encoder.encode(baselines).decode()
 
 
 def decode(text: str) -> Baselines:
     """The other way round. Raises ValueError."""
-    return msgspec.json.decode(text, type=Baselines)
+    return _decoder.decode(text)
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Baselines)

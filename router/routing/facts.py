@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from router.agents.agent import Agent, AgentRequest
 from router.agents.agents import identify
 from router.routing.concepts import NOTHING, Found, Phrases
-from router.wire.request import Piece, RequestView, TextScope, Tool
+from router.wire.request import Lifetime, Piece, RequestView, TextScope, Tool, kept_for
 
 if TYPE_CHECKING:
     from router.routing.rules import RouteTable
@@ -259,6 +259,15 @@ class RequestFacts(Facts):
             return f"start-{digest.hexdigest()[:24]}"
 
         return self._cache.conversations.get((self.api, opening), work_out)
+
+    @property
+    def kept(self) -> Lifetime:
+        """How long the client asks to have its prompt kept; empty where it doesn't ask."""
+        asked = {summary.kept for summary in self._summaries}
+        top = self.view.body.raw_field("cache_control")
+        if top is not None and top != b"null":
+            asked.add(kept_for(b'"cache_control":%b' % top))
+        return "1h" if "1h" in asked else "5m" if "5m" in asked else ""
 
     def record(self, routes: RouteTable, *, count_tokens: bool = False) -> dict[str, object]:
         """The facts for the ledger, as JSON values: counts, flags, names of tools, and the result of every keyword,

@@ -20,7 +20,7 @@ from router.routing.facts import CountNeeded
 from router.routing.families import Makeup, family_estimate, family_of
 from router.routing.images import document_tokens, image_tokens
 from router.routing.memory import Memory
-from router.wire.request import Api, Piece, RequestView, Role, Tool
+from router.wire.request import Api, Lifetime, Piece, RequestView, Role, Tool, kept_for
 
 REQUEST_TOKENS: Final = 3
 """What every request costs beside its pieces."""
@@ -58,6 +58,7 @@ class PieceSummary:
     images: int
     documents: int
     tool_calls: int
+    kept: Lifetime  # how long it asks to have the prompt kept up to there
     media: int  # tokens of images and documents
     fixed: int  # tokens of all that isn't text, media and overhead
     limit: int  # what the piece counts for at most, whatever its texts come to
@@ -181,6 +182,7 @@ def _summarise(view: RequestView, piece: Piece) -> PieceSummary:
         images=len(content.images),
         documents=len(content.document_pages),
         tool_calls=content.tool_calls,
+        kept=kept_for(piece.raw),
         media=media,
         fixed=fixed,
         limit=limit,

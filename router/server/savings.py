@@ -7,7 +7,6 @@ Whichever comes second has the numbers written. The arithmetic is ``money.saving
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,7 +15,8 @@ from router.health.prompt_caches import LIFETIME_S, PromptCaches
 from router.ledger.entry import AttemptRecord, Intent, Outcome
 from router.ledger.history import PastPrompt
 from router.money.cost import charge, cost_nano_usd
-from router.money.savings import Baseline, Baselines, Lifetime, caching_of, encode, usage_elsewhere
+from router.money.prices import PriceTable
+from router.money.savings import Baseline, Baselines, Counts, caching_of, encode, usage_elsewhere
 from router.profile.profile import Profile
 from router.providers.provider import Billing, Provider
 from router.providers.traits import preferred_format
@@ -24,7 +24,7 @@ from router.routing.facts import RequestFacts
 from router.routing.families import family_word
 from router.routing.rules import Target, explicit_rule, filled
 from router.server.pricing import rates_for
-from router.wire.request import Api
+from router.wire.request import Api, Lifetime
 from router.wire.usage import Usage
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 ANSWERED: Final[frozenset[Outcome]] = frozenset({"ok", "client-gone"})
 """What is compared. A request that failed may be sent once more by its client, and is compared then."""
 
+MAX_NAMES: Final = 1000  # of models; clients may ask for any
+
 _LIFETIMES_S: Final[dict[Lifetime, float]] = {"5m": LIFETIME_S, "1h": 3600.0}
-_LONG: Final = re.compile(rb'"ttl"\s*:\s*"1h"')
 
 
 class Prompt(NamedTuple):
@@ -49,9 +50,7 @@ class Prompt(NamedTuple):
 def prompt_of(facts: RequestFacts) -> Prompt:
     """Read it from a request. Raises BadRequest."""
     start = facts.conversation_start
-    body = facts.view.body.raw
-    asked: Lifetime = "" if b'"cache_control"' not in body else "1h" if _LONG.search(body) else "5m"
-    return Prompt(facts.conversation or start, start, asked)
+    return Prompt(facts.conversation or start, start, facts.kept)
 
 
 class Sizes:
@@ -153,7 +152,7 @@ class Comparison:
             total / tenant.window_factor(self._profile.providers[served.provider], served.model),
         )
         at_default, default = self._at(default_target(self._profile, requested), went)
-        at_requested, asked_for = self._at(requested_target(tenant, self._profile, requested, went.api), went)
+        at_requested, asked_for = self._at(tenant.requested.target(tenant, self._profile, requested, went.api), went)
         tenant.sizes.note(prompt, round(went.size), tenant.health.now)
         return Compared(at_default, at_requested, encode(Baselines(default, asked_for)))
 
@@ -189,7 +188,8 @@ class Comparison:
         moment = datetime.fromtimestamp(served.time_ms / 1000, UTC)
         cost = cost_nano_usd(there, rates_for(profile, provider, tenant.prices, model), day=moment)
         amount, _ = charge(cost, billing)
-        return amount, Baseline(provider.name, model, there, billing, "it has no price" if amount is None else "")
+        unknown = "it has no price" if amount is None else ""
+        return amount, Baseline(provider.name, model, Counts.of(there), billing, unknown)
 
     def _billing(self, provider: Provider, api: Api, client_api: Api) -> Billing:
         """Who pays there: nobody, where the client's own login to a subscription would be passed through."""
@@ -206,6 +206,24 @@ def default_target(profile: Profile, requested: str) -> Target | None:
     """The first target of the profile's default; ``None`` without one."""
     default = profile.routes.default
     return filled(profile.routes, requested, default.targets[0]) if default is not None and default.targets else None
+
+
+class Requested:
+    """What clients of a profile mean by the models they ask for, remembered for one version of it and of the prices."""
+
+    def __init__(self) -> None:
+        self._profile: Profile | None = None
+        self._prices: PriceTable | None = None
+        self._known: dict[tuple[str, str], Target | None] = {}
+
+    def target(self, tenant: Tenant, profile: Profile, requested: str, api: str) -> Target | None:
+        """See ``requested_target``."""
+        if profile is not self._profile or tenant.prices is not self._prices or len(self._known) >= MAX_NAMES:
+            self._profile, self._prices, self._known = profile, tenant.prices, {}
+        name = requested, api
+        if name not in self._known:
+            self._known[name] = requested_target(tenant, profile, requested, api)
+        return self._known[name]
 
 
 def requested_target(tenant: Tenant, profile: Profile, requested: str, api: str) -> Target | None:

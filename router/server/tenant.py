@@ -37,7 +37,7 @@ from router.server.draft_watch import Losing
 from router.server.listeners import Listener
 from router.server.ordering import Ordering
 from router.server.pricing import cache_discount
-from router.server.savings import Sizes
+from router.server.savings import Requested, Sizes
 from router.server.script import Script
 from router.server.services import now_ms
 from router.server.spending import Spending
@@ -86,6 +86,7 @@ class Tenant:
         self.spending = spending or Spending(profile.name, clock)
         self.losing: Mapping[str, Losing] = {}  # rules whose drafts cost more than they save, by hash
         self.sizes = Sizes()  # of the conversations' prompts
+        self.requested = Requested()
         self._conversations: OrderedDict[str, Target] = OrderedDict()
         self._turns: dict[str, int] = {}  # of round-robin, by the hashes of those who take turns
         self._responses: OrderedDict[str, Target] = OrderedDict()

@@ -7,6 +7,7 @@ has seen it. Everything is lazy; an answer costs something only when it is asked
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeVar
@@ -23,6 +24,8 @@ Api = Literal["anthropic-messages", "openai-chat", "openai-responses", "gemini"]
 Role = Literal["system", "user", "assistant"]
 PieceKind = Literal["system", "tools", "message"]
 TextScope = Literal["latest", "system", "any"]
+Lifetime = Literal["", "5m", "1h"]
+"""How long a request asks to have its prompt kept for the next one; empty where it doesn't ask."""
 
 
 NOT_THINKING: Final = ("none", "minimal")
@@ -81,10 +84,18 @@ class PieceContent:
 
 T = TypeVar("T")
 
+_LONG: Final = re.compile(rb'"ttl"\s*:\s*"1h"')
+
 MAX_NAME: Final = 2000
 """Characters of a model's name, which stands in headers and logs; the longest real ones are addresses of resources."""
 MAX_ELEMENTS: Final = 50_000
 """Messages, input items or tools: the longest sessions have a few thousand."""
+
+
+def kept_for(raw: bytes) -> Lifetime:
+    """How long a part of a request asks to have the prompt kept up to there, by Anthropic's marks, which other formats'
+    clients send to those who read them, too."""
+    return "" if b'"cache_control"' not in raw else "1h" if _LONG.search(raw) else "5m"
 
 
 class RequestView(ABC):

@@ -15,7 +15,7 @@ from router.cli import requests as listing
 from router.cli import usage_tables
 from router.cli.places import Places
 from router.ledger.reports import DIMENSIONS
-from router.money.savings import Baseline, Baselines, encode
+from router.money.savings import Baseline, Baselines, Counts, encode
 from router.profile.home import Home
 from router.server.pages import _stats
 from router.wire.usage import Usage
@@ -66,7 +66,7 @@ def test_each_key_of_stats_is_told(home: Home) -> None:
 
 def test_each_line_of_one_request_is_told(run: Any, book: Any) -> None:
     trace = "order: a: 1\ndraft: b accepted\npassed over: c: no"
-    there = Baseline("anthropic", "claude-sonnet-4-5", Usage(1, output=1))
+    there = Baseline("anthropic", "claude-sonnet-4-5", Counts(1, output=1))
     request_id = book.add_drafted(
         "accepted", score=0.9, saving=1, draft_cost=1, lost=5, worth=6, cost=7, time_ms=NOW, usage=Usage(1, output=1),
         key="alice", tags="ci", conversation="c1", trace=trace, charged_ms=NOW,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from router.money.savings import Baseline, Baselines, encode
+from router.money.savings import Baseline, Baselines, Counts, encode
 from router.profile.home import Home
 from router.wire.usage import Usage
 from tests.cli.test_usage import hashes
@@ -219,7 +219,7 @@ def shown(run: Any, book: Any, cost: int | None, at_default: int | None, default
     return str(found["at_default_explained"])
 
 
-THERE = Usage(input=1_000, cache_read=10_000, output=500)
+THERE = Counts(input=1_000, cache_read=10_000, output=500)
 THERE_COST = 1_000 * 3_000 + 10_000 * 300 + 500 * 15_000
 
 

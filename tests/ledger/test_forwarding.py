@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ async def test_requests_under_way_end_through_the_other_process(path: Path) -> N
         await old.put(made(2).settle)
     assert outcomes(path) == ["ok"] * 4
     assert sum(line["requests"] for line in read_rows(path, "rollup")) == 4
+
+
+async def test_what_a_request_would_have_cost_is_found_out_by_the_old_process(path: Path) -> None:
+    """Its row was settled by the new one; the sums have both, once."""
+    one = made(1)
+    note = replace(one.annotate, at_default_nano_usd=900, baselines='{"default":{"provider":"a","model":"b"}}')
+    async with handed_over(path, 1) as (old, _, _):
+        await old.put(one.settle)
+        await old.put(note)
+        await old.put(note)
+    (row,) = read_rows(path)
+    assert (row["at_default_nano_usd"], row["baselines"]) == (900, note.baselines)
+    for table in ("rollup", "rollup_day"):
+        (line,) = read_rows(path, table)
+        assert (line["at_default"], line["at_default_nano_usd"], line["at_default_paid_nano_usd"]) == (1, 900, 700)
 
 
 async def test_what_is_put_between_the_two_waits(path: Path) -> None:

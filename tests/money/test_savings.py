@@ -9,7 +9,8 @@ import pytest
 
 from router.money.cost import cost_nano_usd
 from router.money.rates import Rates
-from router.money.savings import Baseline, Baselines, Caching, Lifetime, caching_of, decode, encode, usage_elsewhere
+from router.money.savings import Baseline, Baselines, Caching, Counts, caching_of, decode, encode, usage_elsewhere
+from router.wire.request import Lifetime
 from router.wire.usage import Usage
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -111,9 +112,8 @@ def test_what_that_costs(rates: Rates, held: int, caching: Caching, micro_usd: s
 
 def test_how_it_was_worked_out_is_kept_in_few_words() -> None:
     there = usage_elsewhere(SERVED, tokens=10_000, held=8_000, caching=BY_ITSELF, same_provider=False)
-    baselines = Baselines(
-        Baseline("groq", "qwen", there, billing="subscription", unknown="it has no price"), Baseline("openai", "gpt-5")
-    )
+    default = Baseline("groq", "qwen", Counts.of(there), billing="subscription", unknown="it has no price")
+    baselines = Baselines(default, Baseline("openai", "gpt-5"))
     text = encode(baselines)
     assert text == (
         '{"default":{"provider":"groq","model":"qwen","usage":{"input":2000,"cache_read":8000,"output":300,'
@@ -121,4 +121,5 @@ def test_how_it_was_worked_out_is_kept_in_few_words() -> None:
         '"requested":{"provider":"openai","model":"gpt-5"}}'
     )
     assert decode(text) == baselines
+    assert decode(text).default.usage.usage == there  # type: ignore[union-attr]
     assert decode(encode(Baselines())) == Baselines()

@@ -323,6 +323,31 @@ def test_a_conversation_without_an_id_is_known_from_its_second_request_on() -> N
     assert start("hi", "hello", "more", system="Be long.").conversation != second.conversation
 
 
+SHORT, LONG = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
+
+
+def said(text: str, mark: object = None) -> list[dict[str, object]]:
+    return [{"type": "text", "text": text, **({"cache_control": mark} if mark else {})}]
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        pytest.param(messages("Hello."), "", id="nothing is marked"),
+        pytest.param(messages('Write "cache_control": {"ttl": "1h"}'), "", id="words about marks are none"),
+        pytest.param(messages(said("Hello.", SHORT)), "5m", id="a message"),
+        pytest.param(messages("Hello.", system=said("Help.", LONG)), "1h", id="the system prompt, for an hour"),
+        pytest.param(messages("Hello.", tools=[{"name": "a", "cache_control": SHORT}]), "5m", id="the tools"),
+        pytest.param(messages(said("Hello.", SHORT), system=said("Help.", LONG)), "1h", id="the longest counts"),
+        pytest.param(messages("Hello.", cache_control=SHORT), "5m", id="everything"),
+        pytest.param(messages("Hello.", cache_control=LONG), "1h", id="everything, for an hour"),
+        pytest.param(messages("Hello.", cache_control=None), "", id="a mark that is none"),
+    ],
+)
+def test_how_long_a_prompt_is_to_be_kept(body: dict[str, object], kept: str) -> None:
+    assert live("anthropic-messages", body).kept == kept
+
+
 def test_facts_are_found_once() -> None:
     asked = []
     facts = live(

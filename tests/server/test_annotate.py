@@ -25,6 +25,7 @@ class Facts:
     """As much of a request's facts as an annotator asks for."""
 
     conversation_start = "start"
+    kept = ""
 
     def __init__(self, size: int = 10, *, fails: bool = False, long: bool = False) -> None:
         self.view = self.body = self
