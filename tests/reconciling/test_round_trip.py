@@ -83,7 +83,8 @@ def cases(draw: st.DrawFn) -> Case:
         st.lists(st.tuples(st.sampled_from(DAYS), st.sampled_from(sorted(NAMES[maker]))), unique=True, min_size=2)
     )
     facts = tuple(
-        Fact(day, model, draw(tokens), draw(st.integers(1, 10**4)), draw(st.integers(10**9, 10**12))) for day, model in keys
+        Fact(day, model, draw(tokens), draw(st.integers(1, 10**4)), draw(st.integers(10**9, 10**12)))
+        for day, model in keys
     )
     return Case(maker, facts, tuple(writers))
 
