@@ -87,7 +87,7 @@ def replayed(
 class _Event:
     """Something becomes known at a time, in milliseconds."""
 
-    time_ms: float
+    time_ms: int
     number: int
     happen: Callable[[], None] = field(compare=False)
 
@@ -254,10 +254,10 @@ class _Walk:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def _at(self, time_ms: float, happen: Callable[[], None]) -> None:
+    def _at(self, time_ms: int, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, _Event(time_ms, next(self._numbers), happen))
 
-    def _until(self, time_ms: float) -> None:
+    def _until(self, time_ms: int) -> None:
         """Let happen what has happened by then."""
         while self._events and self._events[0].time_ms <= time_ms:
             event = heapq.heappop(self._events)
@@ -272,14 +272,15 @@ def believed(usage: Usage) -> int:
 
 
 def _stays(row: PastExchange, decided: Decided) -> bool:
-    """Whether a request goes where it went. The same rule in the same order sends it there also where another target
-    was called for reasons of that moment."""
+    """Whether a request goes where it went, or where it was answered in the end. The same rule in the same order sends
+    it there also where another target was called for reasons of that moment."""
     rule, target = decided.rule, decided.target
     if rule is not None and rule.hash == row.rule_hash and decided.decision is not None and not decided.decision.why:
         return True
     if target is None:
         return row.attempts == 0
-    return row.first_provider == target.provider and row.first_model == target.model
+    called = (row.first_provider, row.first_model), (row.provider, row.model)
+    return (target.provider, target.model) in called
 
 
 def _answered(row: PastExchange) -> bool:
@@ -287,15 +288,15 @@ def _answered(row: PastExchange) -> bool:
     return row.outcome in _ANSWERED or (row.outcome in ("client-gone", "drained") and row.first_byte_ms is not None)
 
 
-def _end_ms(row: PastExchange) -> float:
-    """When it was over."""
-    return row.time_ms + (row.duration_ms or 0.0)
+def _end_ms(row: PastExchange) -> int:
+    """When it was over, rounded down as the times of requests are: who comes next comes after it."""
+    return row.time_ms + int(row.duration_ms or 0)
 
 
-def _began_ms(row: PastExchange) -> float:
+def _began_ms(row: PastExchange) -> int:
     """When it was known who answers."""
     took = row.first_byte_ms if row.stream and row.first_byte_ms is not None else row.duration_ms
-    return row.time_ms + (took or 0.0)
+    return row.time_ms + int(took or 0)
 
 
 def _shifted(usage: Usage, shift: int, *, writes: bool) -> Usage:
