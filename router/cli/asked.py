@@ -25,10 +25,10 @@ from router.providers.credentials import Credentials
 from router.routing.facts import Facts, RequestFacts
 from router.routing.given import read_given
 from router.routing.tokens import PieceSummaries
+from router.server.budget_terms import terms_of
 from router.server.client_keys import limits_of
 from router.server.endpoints import resolve
 from router.server.services import now_ms
-from router.server.spending import terms_of
 from router.server.tenant import Tenant
 from router.wire.body import Body
 from router.wire.formats import CODECS

@@ -15,6 +15,7 @@ import click
 
 from router.cli import output
 from router.cli.asked import Asker, read_file
+from router.cli.budgets import outlook
 from router.cli.complete import model_names, profile_names
 from router.cli.fitness import Fitness
 from router.cli.output import small_money
@@ -174,6 +175,8 @@ def _recorded(asker: Asker, request_id: str) -> Facts:
 
 def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -> None:
     sights = _Sights(asker, facts)
+    if explanation.decision is not None:
+        sights.taken = explanation.decision.rule
     candidates = [sights.candidate(*candidate) for candidate in explanation.candidates] if explanation.decision else []
     draft = _draft(sights, explanation)
     if as_json:
@@ -207,6 +210,7 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
         lines += [f"loses {loss}" for loss in candidate["losses"]]
         lines += [str(candidate["problem"])] if candidate["problem"] else []
         lines += [f"key {candidate['key']}"] if candidate["key"] else []
+        lines += [_reserved(candidate)] if candidate["reserved_nano_usd"] else []
         lines += [_window(candidate)] if candidate["window_factor_learned"] and candidate["window"] else []
         fields.append(("Goes to" if place == 1 else f"then {place}", "\n".join(lines)))
     if explanation.unknown is not None:
@@ -270,6 +274,7 @@ class _Sights:
         self.tokens = _tokens(facts)
         self.left_alone = [row for row in asker.places.left_alone() if row["profile"] == asker.profile.name]
         asker.tenant.learn_factors(asker.places.reader.recent_inputs(asker.profile.name))
+        self.taken: Rule | None = None  # the rule that has the request
         self.keys = Credentials(os.environ).for_profile(asker.profile.dotenv, allow_commands=True)
 
     def candidate(self, target: Target, rule: Rule) -> dict[str, Any]:
@@ -278,6 +283,10 @@ class _Sights:
         url, problem = fitness.url
         why, reason = fitness.against or (None, None)
         price = _input_price(self.asker, target, self.tokens)
+        most = fitness.abilities.max_output if fitness.abilities is not None else None
+        budget = outlook(self.asker, self.facts, target, rule, self.taken or rule, most)
+        if reason is None and budget.refusal is not None:
+            why, reason = "budget", budget.refusal
         return {
             "target": str(target),
             "provider": target.provider,
@@ -297,6 +306,8 @@ class _Sights:
             "input_tokens": self.tokens,
             "input_nano_usd": price,
             "input_usd": output.usd(price),
+            "reserved_nano_usd": budget.nano_usd,
+            "reserved_usd": output.usd(budget.nano_usd),
         }
 
 
@@ -331,6 +342,10 @@ def _draft_lines(draft: Mapping[str, Any]) -> Iterator[str]:
     yield f"sent if its score is {draft['threshold']:g} or more"
     if draft["losing"]:
         yield draft["losing"]
+
+
+def _reserved(candidate: Mapping[str, Any]) -> str:
+    return f"reserves {small_money(candidate['reserved_nano_usd'])} in budgets"
 
 
 def _window(candidate: Mapping[str, Any]) -> str:

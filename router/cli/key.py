@@ -32,29 +32,35 @@ def command() -> None:
 @click.argument("profile", shell_complete=profile_names)
 @click.option("--name", required=True, help="What reports and rules call it.")
 @click.option("--daily-usd", type=click.FloatRange(0, min_open=True), metavar="USD", help="Its budget for a day.")
+@click.option("--monthly-usd", type=click.FloatRange(0, min_open=True), metavar="USD", help="Its budget for a month.")
 @json_option
 @places_options
-def create(places: Places, profile: str, name: str, daily_usd: float | None, as_json: bool) -> None:
-    """Make a key for a profile and print it. It can't be shown again."""
+def create(
+    places: Places, profile: str, name: str, daily_usd: float | None, monthly_usd: float | None, as_json: bool
+) -> None:
+    """Make a key for a profile and print it. It can't be shown again.
+
+    Requests with a key whose budget is spent are refused, whatever is left of the profile's own budget.
+    """
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise click.UsageError("--name: expected up to 64 printable characters")
+
+    limits = {"daily_usd": daily_usd, "monthly_usd": monthly_usd}
 
     def job(connection: sqlite3.Connection) -> dict[str, str]:
         from router.server import client_keys
 
         try:
-            return client_keys.create(connection, profile=profile, name=name, daily_usd=daily_usd)
+            return client_keys.create(connection, profile=profile, name=name, **limits)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
     if places.server_runs:
-        made = places.server.call("POST", "/keys", {"profile": profile, "name": name, "daily_usd": daily_usd})
+        made = places.server.call("POST", "/keys", {"profile": profile, "name": name, **limits})
     elif profile in places.found:
         made = places.write(job)
     else:
         raise ConfigError(places.unknown(profile, places.found))
-    if daily_usd is not None:
-        output.note("--daily-usd is kept with the key, but isn't active yet: nothing is refused or warned of")
     if as_json:
         output.show_json({"id": made["id"], "key": made["key"], "profile": profile, "name": name})
         return
@@ -92,6 +98,7 @@ def list_keys(places: Places, profile: str | None, as_json: bool) -> None:
             Column("NAME", text=True),
             Column("KEY", text=True),
             Column("DAILY"),
+            Column("MONTHLY", optional=True),
             Column("CREATED", text=True),
             Column("REVOKED", text=True),
         ],
@@ -101,7 +108,7 @@ def list_keys(places: Places, profile: str | None, as_json: bool) -> None:
                 key.profile,
                 key.name,
                 f"rk_…{key.tail}",
-                "-" if key.daily_usd is None else f"${key.daily_usd:.2f}",
+                *("-" if usd is None else f"${usd:.2f}" for usd in (key.daily_usd, key.monthly_usd)),
                 (output.moment(key.created_ms) or "")[:10],
                 (output.moment(key.revoked_ms) or "-")[:10],
             ]

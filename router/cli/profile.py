@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from router.cli import background, output
+from router.cli.budgets import standing
 from router.cli.complete import profile_names
 from router.cli.output import Column
 from router.cli.places import Places, examples, home_option, json_option, places_options
@@ -109,7 +110,7 @@ def show(places: Places, name: str, as_json: bool) -> None:
     profile = places.profile(name)
     server = background.status(places)
     rows = {row["profile"]: row for row in profile_rows(places, server)}
-    told = shown_json(profile, rows.get(name, {"state": "stopped"}))
+    told = shown_json(profile, {**rows.get(name, {"state": "stopped"}), "budgets": standing(places, profile)})
     if told["port"] is None and profile.port == "auto":
         told["port"] = places.reader.ports().get(name)
     if as_json:

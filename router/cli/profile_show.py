@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from router.cli.budgets import lines
 from router.cli.check import provider_urls
 from router.cli.editing import condition_text, fallback_of, target_text
 from router.profile.profile import Profile
@@ -41,6 +42,7 @@ def shown_json(profile: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
             name: {"target": target_text(table), "pin": isinstance(table, dict) and bool(table.get("pin"))}
             for name, table in written.get("aliases", {}).items()
         },
+        "budgets": list(row.get("budgets", ())),
         "default": None if routes.default is None else target_text(routes.default.raw),
         "urls": {provider: dict(addresses) for provider, addresses in provider_urls(profile).items()},
         "folder": str(profile.directory),
@@ -63,6 +65,8 @@ def fields(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Rules", "\n".join(map(_rule, told["rules"])) or "none"
     yield "Aliases", "\n".join(_alias(name, alias) for name, alias in told["aliases"].items()) or "none"
     yield "Default", told["default"] or "none: what no rule takes goes to a provider that lists the model"
+    if told["budgets"]:
+        yield "Budgets", "\n".join(lines(told["budgets"]))
     for provider, addresses in told["urls"].items():
         yield provider, "\n".join(f"{api}  {url}" for api, url in addresses.items())
     yield "Folder", told["folder"]

@@ -12,6 +12,7 @@ import click
 
 from router.cli import background, output
 from router.cli.background import ServerStatus
+from router.cli.budgets import lines
 from router.cli.output import Column
 from router.cli.places import Places, examples, json_option, places_options
 from router.errors import LedgerError
@@ -51,6 +52,9 @@ def show_status(places: Places, *, as_json: bool) -> bool:
         _show_profiles(profiles)
     else:
         output.note(f"there is no profile in {places.folder} yet; make one with `router init`")
+    for each in profiles:
+        for line in lines(each.get("budgets", ())):
+            click.echo(f"{each['profile']}: {line}")
     show_problems(
         [*(server.problems if server is not None else ()), *(p for each in profiles for p in each["problems"])]
     )

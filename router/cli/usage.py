@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from router.cli import output
+from router.cli.budgets import lines, standing_of
 from router.cli.complete import profile_names
 from router.cli.places import Places, examples, places_options
 from router.cli.request_filters import Asked, requests_command, row_hint
@@ -93,13 +94,18 @@ def command(
     view = View(detail, savings)
     report = places.reader.usage(scopes, chosen, detail=detail, losses=savings, now_ms=now_ms)
     asked = Asked(tuple(scopes), since, until, period)
+    budgets = {} if csv_wanted else {scope.profile: standing_of(places, scope.profile) for scope in scopes}
     if json_wanted:
-        output.show_json(as_json(report, scopes, view, partial(requests_command, asked, chosen)))
+        told = as_json(report, scopes, view, partial(requests_command, asked, chosen))
+        output.show_json({**told, "budgets": [{"profile": name, **row} for name in budgets for row in budgets[name]]})
     elif csv_wanted:
         rows = [as_row(report, row, view) for row in report.rows]
         output.show_csv(rows, list(as_row(report, replace(report.total, keys=("",) * len(chosen)), view)))
     else:
         show(report, scopes, view, now_ms)
+        for name, limits in budgets.items():
+            for line in lines(limits):
+                click.echo(line if len(scopes) == 1 else f"{name}: {line}")
         if detail or savings:
             output.note(row_hint(asked, chosen))
 

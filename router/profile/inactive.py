@@ -33,19 +33,11 @@ class Inactive:
         return f"{MESSAGE}: {self.instead}" if self.instead else MESSAGE
 
 
-_IN_RULES: Final = (Inactive(("budget",), instead="nothing is refused or warned of"),)
-
 INACTIVE: Final[tuple[Inactive, ...]] = (
     Inactive(("routing", "on-disconnect"), _among("cancel")),
-    Inactive(("budget",), instead="nothing is refused or warned of"),
     Inactive(("limits",), instead="nothing is limited"),
     Inactive(("log", "bodies"), _among("off")),
     Inactive(("log", "keep")),
-    *(
-        Inactive((*where, *row.key), row.fine, row.instead)
-        for where in (("rule", "[]"), ("default",), ("aliases", "*"))
-        for row in _IN_RULES
-    ),
 )
 
 

@@ -51,13 +51,13 @@ from router.server.annotate import Job
 from router.server.attempt import Answer, Attempt, Chosen, Patience, SoftFailure, no_answer
 from router.server.authorise import Authorised, authorise
 from router.server.bodies import LARGE_BODY, read_body
+from router.server.budget_terms import degraded_rule
 from router.server.drafting import Drafting
 from router.server.endpoints import Endpoint
 from router.server.outgoing import Outgoing
 from router.server.pricing import is_subscription_login
 from router.server.savings import Prompt
 from router.server.services import DRAINING, Services, new_request_id
-from router.server.spending import degraded_rule
 from router.server.tenant import Tenant
 from router.server.trying import Trying
 from router.server.ways import Going, PassThrough, Translated, Way

@@ -87,6 +87,7 @@ async def stats(
     assert tenant is not None
     profile = tenant.profile
     answer = await asyncio.to_thread(_stats, Reader(services.ledger.path, limit_s=2.0), profile)
+    answer["budgets"] = tenant.spending.rows()
     return replies.json_reply({**answer, "uptime_seconds": round(time.monotonic() - services.started)})
 
 
@@ -158,8 +159,20 @@ async def metrics(
         f"router_facts_skipped_total {services.annotator.skipped}",
         "# TYPE router_log_lines_dropped_total counter",
         f"router_log_lines_dropped_total {services.log.dropped}",
+        *_budget_lines(tenants),
     ]
     return web.Response(text="\n".join(lines) + "\n", content_type="text/plain", headers=replies.NO_STORE)
+
+
+def _budget_lines(tenants: Tenants) -> Iterable[str]:
+    """What is spent and reserved of each limit of a profile, its rules and its client keys."""
+    rows = [(one.name, row) for one in tenants for row in one.spending.rows()]
+    for what in ("limit", "spent", "reserved", "at_risk") if rows else ():
+        yield f"# TYPE router_budget_{what}_usd gauge"
+        for name, row in rows:
+            budget = str(row["budget"]).replace("\\", "\\\\").replace('"', '\\"')
+            labels = f'profile="{name}",budget="{budget}",period="{row["period"]}"'
+            yield f"router_budget_{what}_usd{{{labels}}} {row[f'{what}_usd']}"
 
 
 async def models(

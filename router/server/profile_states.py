@@ -134,6 +134,7 @@ def _running(tenant: Tenant, base_url: str, *, halted: bool) -> dict[str, Any]:
         "started_ms": tenant.started_ms,
         "requests": tenant.requests,
         "reloads": tenant.reloads,
+        "budgets": tenant.spending.rows(),
         "variables": sorted(
             spec.value
             for provider in tenant.profile.providers.values()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from router.errors import BudgetExceeded, Unavailable
@@ -21,55 +21,17 @@ from router.ledger.budget_rows import Group, Past, past
 from router.ledger.entry import Intent, Settlement
 from router.ledger.store import Ledger
 from router.money.budget import PERIODS, PROFILE, Budgets, Charge, Limits, Need, Scope, Window
-from router.profile.profile import Budget, Profile
-from router.routing.labels import meaning_hash, with_provider
+from router.profile.profile import Profile
 from router.routing.rules import Rule, Target
 from router.server.alarm import Alarm
+from router.server.budget_terms import Terms, belongs, budget_row, dollars, scopes_of, shown_moment, terms_of
 
 log = logging.getLogger("router.server")
-
-OnExceed = Literal["warn", "block", "degrade"]
 
 MOST_LATE: Final = 20_000
 """Charges whose rows weren't committed in time that are kept all the same: more than wait in the ledger's queue."""
 
 _DAY_MS: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a budget's limits mean. ``strict``: the worst case is reserved."""
-
-    limits: Limits
-    strict: bool = False
-    on_exceed: OnExceed = "block"
-    degrade_to: tuple[Target, ...] = ()
-
-
-def terms_of(profile: Profile, keys: Mapping[str, Limits]) -> dict[Scope, Terms]:
-    """The budgets of a profile, of its rules, and of its client keys by name: these block, in the profile's mode."""
-    found = {Scope("rule", label): _terms(budget) for label, budget in profile.rule_budgets.items()}
-    strict = profile.budget is not None and profile.budget.mode == "strict"
-    found |= {Scope("key", name): Terms(limits, strict) for name, limits in keys.items()}
-    if profile.budget is not None:
-        found[PROFILE] = _terms(profile.budget)
-    return {scope: terms for scope, terms in found.items() if terms.limits != Limits()}
-
-
-def _terms(budget: Budget) -> Terms:
-    limits = Limits(budget.daily_nano_usd, budget.monthly_nano_usd)
-    return Terms(limits, budget.mode == "strict", budget.on_exceed, budget.degrade_to)
-
-
-def degraded_rule(scope: Scope, targets: tuple[Target, ...]) -> Rule:
-    """The rule that stands for what a budget degrades to. Its hash tells whose budget it was, so that a rule's budget
-    can count it: those requests no longer have the rule's label."""
-    label = with_provider("degrade", targets[0].provider)
-    return Rule("degrade", label, _degraded_hash(scope), targets, reason=f"degrade: budget of {scope}")
-
-
-def _degraded_hash(scope: Scope) -> str:
-    return meaning_hash(["degrade", *scope])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +86,9 @@ class Spending:
         for scope in limits:
             for period in PERIODS:
                 sums = found.sums[period].items()
-                budgets.window(scope, period).spent = sum(nano for group, nano in sums if _belongs(group, scope))
+                budgets.window(scope, period).spent = sum(nano for group, nano in sums if belongs(group, scope))
         for row in found.open:
-            charge = Charge(row.id, row.moment_ms, _scopes(row.of, limits))
+            charge = Charge(row.id, row.moment_ms, scopes_of(row.of, limits))
             charge.reserve(Need(row.held_nano_usd, row.held_nano_usd))
             if (counted := self._ended_elsewhere.get(row.id)) is not None:
                 charge.conclude(counted)
@@ -149,13 +111,13 @@ class Spending:
     def open(self, request_id: str, time_ms: int, rule: Rule, key: str | None) -> Charge:
         """A request that came in at ``time_ms``, before its first call is made."""
         moment_ms = self.budgets.moment(time_ms)
-        scopes = _scopes(Group(rule.label, rule.hash, key or ""), self.terms)
+        scopes = scopes_of(Group(rule.label, rule.hash, key or ""), self.terms)
         charge = self._charges[request_id] = self.budgets.charge(request_id, moment_ms, scopes)
         return charge
 
     def move(self, charge: Charge, rule: Rule, key: str | None) -> None:
         """A request that has made no call yet goes to another rule's targets."""
-        charge.scopes = _scopes(Group(rule.label, rule.hash, key or ""), self.terms)
+        charge.scopes = scopes_of(Group(rule.label, rule.hash, key or ""), self.terms)
         self.budgets.place(charge)
 
     def strict_for(self, charge: Charge) -> bool:
@@ -260,7 +222,7 @@ class Spending:
         if charge is None:
             moment_ms = intent.charged_ms or intent.time_ms
             self.budgets.moment(moment_ms)
-            scopes = _scopes(Group(intent.rule, intent.rule_hash, intent.key or ""), self.terms)
+            scopes = scopes_of(Group(intent.rule, intent.rule_hash, intent.key or ""), self.terms)
             charge = self._charges[intent.id] = self.budgets.charge(intent.id, moment_ms, scopes)
         if not charge.over:
             charge.conclude(0)
@@ -354,54 +316,3 @@ class Spending:
         if name not in self._unpriced and len(self._unpriced) < 1000:  # clients may name any model
             self._unpriced.add(name)
             log.warning("profile %s: there is no price for %s: budgets can't count it", self.profile, name[:200])
-
-
-def _scopes(of: Group, budgeted: Mapping[Scope, object]) -> tuple[Scope, ...]:
-    """Whose a request is: the profile's, a rule's (also one that its budget sent elsewhere), a client key's."""
-    degraded = (scope for scope in budgeted if scope.kind == "rule" and _degraded_hash(scope) == of.rule_hash)
-    rule = next(degraded, None) if of.rule.startswith("degrade ") else None
-    return (PROFILE, rule or Scope("rule", of.rule), *([Scope("key", of.key)] if of.key else []))
-
-
-def _belongs(group: Group, scope: Scope) -> bool:
-    match scope.kind:
-        case "profile":
-            return True
-        case "rule":
-            return group.rule == scope.name or group.rule_hash == _degraded_hash(scope)
-        case "key":
-            return group.key == scope.name
-
-
-def budget_row(window: Window, zone: ZoneInfo, terms: Terms) -> dict[str, object]:
-    """One limit as JSON."""
-    limit = window.limit or 0
-    return {
-        "budget": str(window.scope),
-        "kind": window.scope.kind,
-        "name": window.scope.name,
-        "period": window.period,
-        "limit_usd": limit / 1e9,
-        "spent_usd": window.spent / 1e9,
-        "reserved_usd": window.reserved / 1e9,
-        "at_risk_usd": window.at_risk / 1e9,
-        "limit_nano_usd": limit,
-        "spent_nano_usd": window.spent,
-        "reserved_nano_usd": window.reserved,
-        "at_risk_nano_usd": window.at_risk,
-        "share": window.share,
-        "mode": "strict" if terms.strict else "expected",
-        "on_exceed": terms.on_exceed,
-        "resets": datetime.fromtimestamp(window.end_ms / 1000, zone).isoformat(),
-        "resets_ms": window.end_ms,
-    }
-
-
-def dollars(nano: int) -> str:
-    """``$19.98``; small amounts with as many digits as they need."""
-    return f"${nano / 1e9:,.2f}" if nano >= 10_000_000 or not nano else f"${nano / 1e9:.6f}"
-
-
-def shown_moment(moment_ms: int, zone: ZoneInfo) -> str:
-    """``2026-11-21 00:00 (Europe/Berlin)``."""
-    return f"{datetime.fromtimestamp(moment_ms / 1000, zone):%Y-%m-%d %H:%M} ({zone.key})"

@@ -144,21 +144,23 @@ def test_a_model_without_a_price_says_what_to_do(run: Any, model: str, said: str
 def kept(home: Home) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(home.database)
     try:
-        return connection.execute("SELECT profile, name, hash, tail, revoked_ms, daily_usd FROM keys").fetchall()
+        return connection.execute("SELECT profile, name, hash, tail, revoked_ms, daily_usd, monthly_usd FROM keys").fetchall()
     finally:
         connection.close()
 
 
 def test_a_key_is_shown_once_and_kept_as_its_hash(run: Any, home: Home) -> None:
-    result = run("key", "create", "work", "--name", "alice", "--daily-usd", "5")
+    result = run("key", "create", "work", "--name", "alice", "--daily-usd", "5", "--monthly-usd", "20.5")
     key = result.stdout.strip()
     assert key.startswith("rk_")
     assert len(key) >= 3 + 27  # 160 bits and more
-    assert kept(home) == [("work", "alice", hash_key(key), key[-4:], None, 5.0)]
+    assert kept(home) == [("work", "alice", hash_key(key), key[-4:], None, 5.0, 20.5)]
     assert hash_key(key) == hashlib.sha256(key.encode()).hexdigest()
     listed = run("key", "list").output
     assert key not in listed
     assert f"rk_…{key[-4:]}" in listed
+    assert "$5.00" in listed
+    assert "$20.50" in listed
     assert key.encode() not in home.database.read_bytes()
 
 
@@ -207,14 +209,15 @@ def test_a_running_server_is_asked_to_make_the_key(run: Any, home: Home, monkeyp
         self: AdminClient, method: str, path: str, body: object = None, *, timeout_s: float = 10.0
     ) -> dict[str, Any]:
         calls.append((method, path, body))
-        if body == {"profile": "gone", "name": "alice", "daily_usd": None}:
+        if body == {"profile": "gone", "name": "alice", "daily_usd": None, "monthly_usd": None}:
             raise RouterError("no profile is served under /gone")
         return {"id": "1234", "key": "rk_made"}
 
     home.socket.touch()
     monkeypatch.setattr(AdminClient, "call", call)
-    assert run("key", "create", "work", "--name", "alice").stdout == "rk_made\n"
-    assert calls[-1] == ("POST", "/keys", {"profile": "work", "name": "alice", "daily_usd": None})
+    limits = ("--daily-usd", "5", "--monthly-usd", "20")
+    assert run("key", "create", "work", "--name", "alice", *limits).stdout == "rk_made\n"
+    assert calls[-1] == ("POST", "/keys", {"profile": "work", "name": "alice", "daily_usd": 5.0, "monthly_usd": 20.0})
     assert run("key", "create", "gone", "--name", "alice").exit_code == 1
 
 

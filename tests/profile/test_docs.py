@@ -66,7 +66,7 @@ KEYS = {
     "[timeouts]": "connect first-event first-event-last whole idle",
     "[breaker]": "failures ratio window cooldown",
     "[adaptive]": "weights min-requests explore half-life max-first-token min-success",
-    "[budget]": "daily-usd monthly-usd mode on-exceed degrade-to",
+    "[budget]": "daily-usd monthly-usd mode on-exceed degrade-to notify notify-at",
     "[limits]": "requests-per-minute concurrent-requests queue per-key",
     "[providers": "formats base-url anthropic-base-url gemini-base-url auth api-key api-keys billing headers models "
     "proxy ca-file timeouts",

@@ -23,12 +23,10 @@ def inactive(loaded: Loaded) -> list[tuple[int | None, str]]:
     ("text", "expected"),
     [
         pytest.param('[limits]\nqueue = 1\nrequests-per-minute = 5\n', [(1, "limits")], id="a table is told once"),
-        pytest.param(RULE + "budget = { daily-usd = 1 }\n", [(4, "rule[0].budget")], id="a rule's key"),
+        pytest.param(RULE + "budget = { daily-usd = 1 }\n", [], id="a rule's key"),
         pytest.param(RULE + 'cascade = { draft = "groq/b" }\n', [], id="a cascade"),
-        pytest.param('[aliases]\na = { target = "groq/x", budget = { daily-usd = 1 } }\n', [(2, "aliases.a.budget")], id="an alias'"),
         pytest.param('[routing]\non-disconnect = "drain"\n', [(2, "routing.on-disconnect")], id="drain"),
         pytest.param('[routing]\non-disconnect = "cancel"\n', [], id="cancel"),
-        pytest.param('[default]\nto = "groq"\nbudget = { daily-usd = 1 }\n', [(3, "default.budget")], id="the default's"),
         pytest.param("[ledger]\ntoken-facts = false\n[timeouts]\nidle = '5s'\n", [], id="active tables"),
         pytest.param('[log]\nbodies = "all"\n', [(2, "log.bodies")], id="bodies in the log"),
     ],

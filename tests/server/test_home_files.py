@@ -111,7 +111,7 @@ async def _logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
 
 async def test_the_start_tells_every_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     home = tmp_path / "home"
-    rules = '[default]\nto = "anthropic"\nbudget = { daily-usd = 1 }\n'
+    rules = '[default]\nto = "anthropic"\n[log]\nbodies = "all"\n'
     home.mkdir(mode=0o755)
     home.chmod(0o755)
     async with serving(home, {"work": rules}) as router:
@@ -121,7 +121,7 @@ async def test_the_start_tells_every_warning(tmp_path: Path, caplog: pytest.LogC
     for text in (
         "can be entered by other users",
         "no key for anthropic: set ANTHROPIC_API_KEY",
-        "default.budget: isn't active yet",
+        "log.bodies: isn't active yet",
     ):
         assert text in caplog.text, text
 
