@@ -234,6 +234,3 @@ def _first_ms(day: date, zone: ZoneInfo) -> int:
     """When a local day begins, which isn't at 00:00 where the clocks go forward over midnight."""
     wall = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (wall.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-
-
-from router.money.old_meter import BudgetMeter as BudgetMeter  # noqa: E402
