@@ -160,12 +160,13 @@ def _show_model(places: Places, target: str, overrides: list[tuple[str, str, Rat
                 "billing": provider.billing,
                 "source": rates.source if rates is not None else None,
                 "usd_per_million": _numbers(now),
-                "tiers": [
-                    {"above_input_tokens": tier.above, "usd_per_million": _numbers(tier.rates)}
-                    for tier in (now.tiers if now is not None else ())
-                ],
+                "tiers": _tiers(now),
                 "variants": [
-                    {"when": dict(variant.when), "usd_per_million": _numbers(variant.rates)}
+                    {
+                        "when": dict(variant.when),
+                        "usd_per_million": _numbers(variant.rates),
+                        "tiers": _tiers(variant.rates),
+                    }
                     for variant in (rates.variants if rates is not None else ())
                 ],
                 "overrides": [{"profile": profile, "usd_per_million": _numbers(its)} for profile, its in own],
@@ -180,7 +181,13 @@ def _show_model(places: Places, target: str, overrides: list[tuple[str, str, Rat
             context = dict(variant.when)
             if variant.period.holds(today):
                 words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in context.items())
-                lines.append((words, rates.on(today, context)))
+                due = rates.on(today, context)
+                lines.append((words, due))
+                lines += [
+                    (f"{words}, over {output.count(tier.above)} input", tier.rates)
+                    for tier in due.tiers
+                    if _numbers(tier.rates) != _numbers(due)
+                ]
     lines += [(f"profile {profile}", its) for profile, its in own]
     kinds = [kind for kind in TOKEN_KINDS if any(getattr(each_, kind) is not None for _, each_ in lines)]
     output.show(
@@ -195,6 +202,13 @@ def _show_model(places: Places, target: str, overrides: list[tuple[str, str, Rat
         click.echo(f"{name} is billed by {provider.billing}: these prices count as value, not as cost.")
     if rates is not None:
         output.note(f"from {rates.source}")
+
+
+def _tiers(rates: Rates | None) -> list[dict[str, object]]:
+    return [
+        {"above_input_tokens": tier.above, "usd_per_million": _numbers(tier.rates)}
+        for tier in (rates.tiers if rates is not None else ())
+    ]
 
 
 def _numbers(rates: Rates | None) -> dict[str, float | None]:

@@ -124,6 +124,14 @@ def test_one_models_prices_have_tiers_and_variants(run: Any) -> None:
     assert text.splitlines()[0].split() == "USD PER MILLION INPUT OUTPUT READ WRITE WRITE 1H".split()
 
 
+def test_a_service_class_has_tiers_of_its_own(run: Any) -> None:
+    flex = next(each for each in found(run, "prices", "openai/gpt-5.4")["variants"] if "flex" in each["when"].values())
+    assert [tier["usd_per_million"]["output"] for tier in flex["tiers"]] == [11.25]
+    text = run("prices", "openai/gpt-5.4").stdout
+    assert "service tier flex, over 272K input" in text
+    assert "service tier priority, over" not in text, "it has one price for all lengths"
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
