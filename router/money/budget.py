@@ -92,7 +92,7 @@ class Window:
         if self.limit is None:
             return None
         if self.limit == 0:  # nothing may be spent, so it is spent from the beginning
-            return 1.0 + self.spent
+            return 1.0
         return self.spent / self.limit
 
 

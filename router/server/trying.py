@@ -31,7 +31,7 @@ from router.ledger.entry import Role
 from router.money.budget import Need, Scope
 from router.routing.candidates import Dropped, Why, named_window, shown, unfit
 from router.routing.facts import CountNeeded
-from router.routing.rules import Candidate, RouteDecision
+from router.routing.rules import Candidate, RouteDecision, Target
 from router.server.attempt import Attempt, Chosen
 from router.server.bodies import LARGE_BODY
 from router.server.needs import need_of
@@ -56,6 +56,7 @@ class Trying:
         self._left = deque(Candidate(target, decision.rule) for target in decision.candidates)
         self._later = False  # whether what stands behind the rule has been asked for
         self._known: set[tuple[str, str | None]] = set()
+        self._called: list[Target] = []
         self._current: Attempt | None = None
         self._ahead: Attempt | None = None  # ready to be made if the current one fails
         self._again = False
@@ -115,6 +116,7 @@ class Trying:
             raise self._failure or nothing_left(self._dropped, self._problems)
         self._again = False
         self._here += 1
+        self._called.append(attempt.chosen.target)
         self._current = attempt
         return attempt
 
@@ -265,6 +267,7 @@ class Trying:
             self._health.abandon(self._ahead.ticket)
             self._ahead = None
         decision = self._exchange.degraded(scope)
+        self._known = {(each.provider, each.model) for each in self._called}  # others were only looked at
         self._rule = decision.rule
         self._left = deque(Candidate(target, decision.rule) for target in decision.candidates)
         self._decision, self._later = None, True

@@ -196,6 +196,21 @@ async def test_a_spent_budget_degrades_to_another_target(tmp_path: Path) -> None
         assert spent(world) == after.row["cost_nano_usd"] > 1
 
 
+async def test_after_a_failure_a_budget_degrades_to_what_would_have_come_next(tmp_path: Path) -> None:
+    """The fallback has been looked at, and isn't left out for that. What was recorded for the rule stays the rule's."""
+    each = await reserved_for(tmp_path / "a", BODY)
+    async with targets(tmp_path / "b", budget(2 * each, "expected", DEGRADE), count=2) as world:
+        world.one.answer = lambda received: failing(504)
+        limit = await reserved_for(tmp_path / "c", BODY, "expected")
+        file = world.router.app.home.profiles / "work" / "routing.toml"
+        file.write_text(file.read_text().replace(dollars(2 * each), dollars(limit)))
+        await world.router.app.reload()
+        reply, after = await world.asked(body=BODY)
+        assert (reply.status, story(after)) == (200, [("primary", "one", "timeout"), ("fallback", "two", None)])
+        assert (after.row["rule"], reply.headers["x-router-rule"]) == ("default → one", "default -> one")
+        assert reply.headers["x-router-route-reason"] == "degrade: budget of profile"
+
+
 async def test_a_strict_budget_is_not_passed_by_what_it_degrades_to(tmp_path: Path) -> None:
     async with targets(tmp_path / "home", budget(1, "strict", DEGRADE), count=2) as world:
         reply, after = await world.asked(body=BODY)
