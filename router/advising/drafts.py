@@ -42,7 +42,8 @@ def losing_drafts(inquiry: Inquiry) -> Iterator[Advice]:
         saved = sum(draft.saved for draft in drafts)
         paid = sum(draft.paid for draft in drafts)
         if len(drafts) < FEWEST:
-            inquiry.remarks.append(f"drafts of {rule.label}: {counted(len(drafts), 'draft')}; it takes {FEWEST}")
+            known = counted(len(drafts), "draft")
+            inquiry.remarks.append(f"drafts of {rule.label}: it is known what {known} saved; it takes {FEWEST}")
         elif surely_negative([draft.saved for draft in drafts]) and worth_saying(-saved, paid, past.period_ms):
             found = _better_threshold(inquiry, rule, cascade, path, drafts) or _none(inquiry, rule, path, drafts)
             if found is not None:

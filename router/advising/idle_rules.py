@@ -11,7 +11,7 @@ from router.advising.advice import Advice
 from router.advising.evidence import ENOUGH, LONG_ENOUGH_MS
 from router.advising.inquiry import Edited, Inquiry
 from router.advising.past import PastRequest
-from router.advising.words import counted, days, percent
+from router.advising.words import counted, days, dollars, percent
 from router.profile.editing import move, remove_rule, set_key
 from router.profile.profile import Profile
 from router.routing.conditions.surroundings import BudgetUsed
@@ -89,9 +89,11 @@ def _moved(inquiry: Inquiry, rule: Rule, headline: str, met: Sequence[PastReques
     ):
         return None
     paid = change.paid_nano_usd
+    more = -change.saving_nano_usd
+    dearer = (f"it would have cost {dollars(more)} more there",) if more > 0 else ()
     return Advice(
         KIND, headline, rule.label, len(met), edited.edit, confidence, paid, paid - change.saving_nano_usd,
-        tuple(_takers(met)),
+        (*_takers(met), *dearer),
     )  # fmt: skip
 
 

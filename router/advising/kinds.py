@@ -68,8 +68,12 @@ def _unseen(inquiry: Inquiry) -> Iterator[str]:
         each.target for each in past.requests if each.target is not None and each.row.cost_nano_usd is None
     )
     for target, number in unpriced.items():
-        known = inquiry.costs.knows(target)
-        why = "no usage was reported" if known else f'no price is known: write it under [prices."{target}"]'
-        yield f"what {counted(number)} at {target} cost: {why}"
+        if inquiry.costs.knows(target):
+            yield f"what {counted(number)} at {target} cost: not all of their usage was reported"
+        else:
+            yield f'what {counted(number)} at {target} cost: write its price under [prices."{target}"]'
+    routes = past.profile.routes
+    if "adaptive" in (routes.strategy, *(rule.strategy for rule in routes.all_rules())):
+        yield "requests in an adaptive order, which goes by how targets answer at the moment"
     if past.profile.script is not None:
-        yield f"other rules: nobody knows what {past.profile.script.name} would have answered"
+        yield f"what other rules would have done: {past.profile.script.name} would have had a say in that"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from router.errors import ConfigError
 from router.profile.editing import set_key
 from router.profile.problems import KeyPath
 from router.routing.conditions.kinds import Number
@@ -16,7 +15,10 @@ from router.routing.shorthand import parse_shorthand
 
 
 def with_bound(text: str, rule: Rule, part: Number, limit: int) -> str:
-    """The file with another number in one of the conditions of a rule that must all hold. Raises ConfigError."""
+    """The file with another number in one of the conditions of a rule that must all hold.
+
+    Raises ConfigError where the file is written so that only a person can change it.
+    """
     match: Any = rule.raw["match"]
     path: KeyPath = ("rule", rule.index or 0, "match")
     if isinstance(match, str):
@@ -45,8 +47,6 @@ def _in_shorthand(text: str, part: Number, limit: int) -> str:
     for step in path:
         holder = holder[step]
     holder[key] = limit
-    for found in re.finditer(r"\d[\d_]*", text):
-        changed = f"{text[: found.start()]}{limit}{text[found.end() :]}"
-        if parse_shorthand(changed) == expected:
-            return changed
-    raise ConfigError(f"{part.text()} can't be found in {text!r}")
+    places = (found.span() for found in re.finditer(r"\d[\d_]*", text))
+    changed = (f"{text[:start]}{limit}{text[end:]}" for start, end in places)
+    return next(each for each in changed if parse_shorthand(each) == expected)

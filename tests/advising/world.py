@@ -143,9 +143,15 @@ def record_of(ask: Ask, profile: Profile) -> dict[str, object]:
         "compaction": False, "provider_used": None, "budget_used": None,
         "tools": [f"tool_{number}" for number in range(count)], "tags": [],
         "now": datetime.fromtimestamp(ask.time_ms / 1000, profile.timezone).isoformat(timespec="minutes"),
-        "tests": {}, "concepts": {}, "tokens": ask.tokens, "opening": False, "cache_marks": False,
+        "tests": _answers(profile), "concepts": {}, "tokens": ask.tokens, "opening": False, "cache_marks": False,
     }  # fmt: skip
     return plain | facts
+
+
+def _answers(profile: Profile) -> dict[str, bool]:
+    """What the rules ask of words and headers: none of them is there."""
+    leaves = (leaf for rule in profile.routes.rules if rule.match is not None for leaf in rule.match.leaves())
+    return {test.id: False for leaf in leaves for test in leaf.asks()}
 
 
 class Providers:
@@ -193,9 +199,8 @@ class Providers:
         if self.profile.sticky != "cache" or home is None or last is None or last == first:
             return decision
         stays, goes = (self.cost(ask, each, self._usage(ask, each, output=USUAL_OUTPUT)) for each in (last, first))
-        assert stays is not None
-        assert goes is not None
-        return decision if goes < stays else decision.led_by(home, "")
+        leaves = stays is None or goes is None or goes < stays
+        return decision if leaves else decision.led_by(home, "")
 
     def moves(self, ask: Ask, target: Target) -> tuple[int | None, int | None]:
         """The conversation is answered here now: what it leaves behind elsewhere, as the router records it."""
@@ -236,11 +241,10 @@ def _served(
         call = _called(request_id, len(calls) + 1, "draft", ask, draft, providers)
         call.score = judges(ask)
         call.verdict = "accepted" if call.score >= cascade.threshold else "rejected"
-        assert call.cost_nano_usd is not None
         assert call.usage is not None
-        instead = providers.cost(ask, verifier, call.usage)
-        assert instead is not None
-        call.saving_nano_usd = (instead if call.verdict == "accepted" else 0) - call.cost_nano_usd
+        instead = providers.cost(ask, verifier, call.usage) if call.verdict == "accepted" else 0
+        if call.cost_nano_usd is not None and instead is not None:
+            call.saving_nano_usd = instead - call.cost_nano_usd
         calls.append(call)
         served = Candidate(draft, rule) if call.verdict == "accepted" else None
     for candidate in () if served is not None else decision.all_candidates():
