@@ -57,7 +57,7 @@ class Arithmetic:
         paid = "" if call.cost_nano_usd == worth else ", paid by a subscription"
         sum_ = self._sum(call.provider, call.model, usage, worth, call.time_ms)
         if sum_ is None and worth == 0:
-            return f"{exact(0)}: free there{source}"
+            return f"{exact(0)}: free there{source}" if source else f"{exact(0)}: nothing is charged for it"
         return f"{sum_ or f'{exact(worth)}, which {_CHANGED}'}{paid}{source}"
 
     def of_baselines(self, request: PastRequest, calls: list[PastAttempt]) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,11 @@ class Wanted(NamedTuple):
         """Whether anything is left out."""
         return self.selection.narrows or any((self.day, self.since, self.until, self.period))
 
+    @property
+    def by_profile(self) -> bool:
+        """Whether it means something else in each profile: its rules, its days."""
+        return self.selection.rule is not None or any((self.day, self.since, self.until, self.period))
+
     def within(self, scope: Scope, now_ms: int) -> Scope | None:
         """A profile in the time that is asked for, by its own timezone; ``None`` where that is empty."""
         if self.period is not None and self.since is not None:

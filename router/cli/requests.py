@@ -90,7 +90,7 @@ def list_requests(
     The options name what a row of `router usage` does ("(none)" where a request has none): those are its requests.
     """
     reader, now_ms = places.reader, time.time_ns() // 1_000_000
-    scopes = report_scopes(places, [] if name is None else [name])
+    scopes = _scopes(places, name, wanted)
     zone = scopes[0].zone if name is not None else None  # this machine's, where it isn't one profile's
     within = [found for scope in scopes if (found := wanted.within(scope, now_ms)) is not None]
     latest = reader.matching(within, wanted.selection, limit=limit)
@@ -108,6 +108,13 @@ def list_requests(
             click.secho(table.line(cells(request, zone)), fg="red" if request.failed else None)
     if not latest and not follow and not json_wanted:
         output.note("no such requests" if wanted.narrows else "no requests yet")
+
+
+def _scopes(places: Places, name: str | None, wanted: Wanted) -> list[Scope]:
+    """The profiles whose requests are listed: with their rules and timezones where it takes those."""
+    if name is not None or wanted.by_profile:
+        return report_scopes(places, [] if name is None else [name])
+    return [Scope(profile) for profile in sorted({*places.found, *places.reader.profiles()})]
 
 
 def _with_new(

@@ -173,6 +173,11 @@ def test_a_cost_is_the_tokens_times_the_prices(run: Any, book: Any) -> None:
             id="a subscription",
         ),
         pytest.param(
+            {"usage": Usage(1000), "cost": 0, "call": {"price_source": None}},
+            "$0.00: nothing is charged for it",
+            id="counting tokens",
+        ),
+        pytest.param(
             {"usage": Usage(1000, output=1), "cost": 0, "model": "nobody's"},
             "$0.00: free there (genai-prices 0.2.3)",
             id="a free provider",
