@@ -8,22 +8,26 @@ both are known. An unknown price stays unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from router.ledger.traffic import PastExchange
 from router.money.cost import charge, cost_nano_usd
 from router.money.prices import PriceTable
+from router.money.savings import Caching, caching_of, usage_elsewhere
 from router.profile.profile import Profile
 from router.providers.provider import Billing, Provider
-from router.providers.traits import preferred_format, traits_for
+from router.providers.traits import preferred_format
 from router.replaying.facts import record_of
 from router.replaying.learned import Learned, Shape
+from router.routing.families import family_word
 from router.routing.rules import Target
 from router.server.pricing import rates_for
-from router.wire.request import Api
+from router.wire.request import Lifetime
 from router.wire.usage import Usage
+
+NOT_KEPT: Final = Caching(reads=False, writes="")
 
 
 class Priced(NamedTuple):
@@ -46,8 +50,6 @@ class Pricing:
         self._profile = profile
         self._prices = prices
         self._before = before or profile
-        self._writes = lru_cache(maxsize=4096)(self._find_writes)
-        self._reads = lru_cache(maxsize=4096)(self._find_reads)
 
     def at(
         self, row: PastExchange, target: Target, *, record: Mapping[str, Any] | None = None, cached: int | None = None
@@ -65,7 +67,10 @@ class Pricing:
             return Priced(None, None, None)
         if cached is None:
             cached = round(tokens * (row.cache_read or 0) / (row.tokens_in or 1))
-        usage = self._split(row, record, provider, model, tokens, cached, output)
+        caching = self.caching(provider, model, row.api, record)
+        same = provider.name == row.provider
+        usage = usage_elsewhere(row.usage, tokens=tokens, held=cached, caching=caching, same_provider=same)
+        usage = replace(usage, output=output)
         cost, value = self.charged(row, provider, model, usage)
         return Priced(usage, cost, value, learned_output)
 
@@ -84,21 +89,23 @@ class Pricing:
             return round(row.tokens_in * factor / self.learned.factor(row.provider, row.model))
         return None if row.estimated_input is None else round(row.estimated_input * factor)
 
-    def writes(self, provider: Provider, model: str, api: str) -> bool:
-        """Whether a target writes to its prompt cache what it is told to, for a price of its own."""
-        return self._writes(provider.name, model, api)
-
-    def caches(self, provider: Provider, model: str, api: str, record: Mapping[str, Any]) -> bool:
-        """Whether a target keeps such a request in a prompt cache."""
-        if self._writes(provider.name, model, api):
-            return self._marked(provider, model, api, record)
-        return self._reads(provider.name, model)
+    def caching(self, provider: Provider, model: str, api: str, record: Mapping[str, Any]) -> Caching:
+        """How a target keeps the prompt of such a request: as it is asked to, by the client or, where it is translated,
+        by the router; or unasked, unless it was never seen to."""
+        marks = record.get("cache_marks")
+        asked: Lifetime = "1h" if marks == "1h" else "5m" if marks else ""
+        spoken = preferred_format(provider, api, model)  # type: ignore[arg-type]  # a row's api is one
+        if spoken == "anthropic-messages" != api:
+            asked = asked or "5m"
+        unasked = not asked and self.learned.reads_caches(provider.name, model) is False
+        return NOT_KEPT if unasked else caching_of(family_word(provider.family, model), asked)
 
     def held(self, usage: Usage, provider: Provider, model: str, api: str, record: Mapping[str, Any]) -> int:
         """How many tokens of a request a target has in its prompt cache once it has answered."""
-        if self._writes(provider.name, model, api):
+        caching = self.caching(provider, model, api, record)
+        if caching.writes:
             return (usage.cache_read or 0) + (usage.cache_write or 0) + (usage.cache_write_1h or 0)
-        return (usage.total_input or 0) if self.caches(provider, model, api, record) else 0
+        return (usage.total_input or 0) if caching.reads else 0
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -112,58 +119,6 @@ class Pricing:
         if not there or not here or row.model == model:
             return row.output, False
         return _capped(round(row.output * there / here), record), True
-
-    def _split(
-        self,
-        row: PastExchange,
-        record: Mapping[str, Any],
-        provider: Provider,
-        model: str,
-        tokens: int,
-        cached: int,
-        output: int | None,
-    ) -> Usage:
-        """Which part of the input is read from the cache, written to it, and neither."""
-        if not self.caches(provider, model, row.api, record):
-            return Usage(input=tokens, output=output)
-        read = min(cached, tokens)
-        if not self._writes(provider.name, model, row.api):
-            return Usage(input=tokens - read, cache_read=read, output=output)
-        written, written_1h = row.cache_write or 0, row.cache_write_1h or 0
-        fresh = 0
-        if (written or written_1h) and row.tokens_in:  # what stood behind the last mark there does so here
-            fresh = min(tokens - read, round(tokens * (row.input or 0) / row.tokens_in))
-        write = tokens - read - fresh
-        long = round(write * written_1h / (written + written_1h)) if written_1h else 0
-        return Usage(input=fresh, cache_read=read, cache_write=write - long, cache_write_1h=long, output=output)
-
-    def _marked(self, provider: Provider, model: str, api: str, record: Mapping[str, Any]) -> bool:
-        """Whether the request tells the target what to cache: by the client's own marks, or by ours where it had to be
-        translated."""
-        return bool(record.get("cache_marks")) or self._spoken(provider, model, api) != api
-
-    def _find_writes(self, provider_name: str, model: str, api: str) -> bool:
-        """Whether a target caches what it is told to."""
-        provider = self._profile.providers.get(provider_name)
-        spoken = self._spoken(provider, model, api) if provider is not None else None
-        if provider is None or spoken is None:
-            return False
-        corrections = self._profile.models.get((provider.name, model))
-        return traits_for(provider, model, spoken, corrections).cache_hints == "anthropic"
-
-    def _find_reads(self, provider_name: str, model: str) -> bool:
-        """Whether a target caches unasked: as was seen, else where it has a price for that."""
-        seen = self.learned.reads_caches(provider_name, model)
-        if seen is not None:
-            return seen
-        provider = self._profile.providers.get(provider_name)
-        rates = rates_for(self._profile, provider, self._prices, model) if provider is not None else None
-        return rates is not None and rates.cache_read is not None and rates.cache_read != rates.input
-
-    @staticmethod
-    def _spoken(provider: Provider, model: str, api: str) -> Api | None:
-        """The wire format that a client's request is sent on in."""
-        return preferred_format(provider, api, model)  # type: ignore[arg-type]  # a row's api is one
 
     def _billing(self, row: PastExchange, provider: Provider) -> Billing:
         """How it is paid: a client's own login to a subscription stays one at the same provider."""

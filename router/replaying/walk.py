@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
-from router.health.prompt_caches import PromptCaches
+from router.health.prompt_caches import LIFETIME_S, PromptCaches
 from router.ledger.traffic import PastExchange
 from router.money.budget import Limits, Scope
 from router.money.prices import PriceTable
@@ -28,9 +28,11 @@ from router.replaying.pricing import Priced, Pricing
 from router.replaying.spending import ReplayedSpending, Spent
 from router.routing.rules import Target
 from router.server.counting import counts
+from router.wire.request import Lifetime
 from router.wire.usage import Usage
 
 Ended = Callable[[int, bool], None]
+_LIFETIMES_S: Final = {"5m": LIFETIME_S, "1h": 3600.0}
 _ANSWERED = ("ok", "partial")
 
 
@@ -144,7 +146,7 @@ class _Walk:
             served, priced, exact = None, Priced(None, 0, 0), True
         else:
             served, exact = decided.target, False
-            cached = self._held(self.would, row, served)
+            cached = self._held(self.would, row, record, served)
             priced = self.pricing.at(row, served, record=record, cached=cached)
         left = self._left(row, served)
         self._note(row, record, served, priced, stays=stays)
@@ -161,11 +163,11 @@ class _Walk:
         recorded = Priced(row.usage, row.cost_nano_usd if row.attempts else 0, row.list_nano_usd if row.attempts else 0)
         if served is None or served.provider not in self.profile.providers or row.tokens_in is None:
             return recorded, True
-        shift = self._held(self.would, row, served) - self._held(self.was, row, served)
+        shift = self._held(self.would, row, record, served) - self._held(self.was, row, record, served)
         if not shift or row.cost_nano_usd is None or row.list_nano_usd is None:
             return recorded, True
         provider, model = self.profile.providers[served.provider], served.model or ""
-        usage = _shifted(row.usage, shift, writes=self.pricing.writes(provider, model, row.api))
+        usage = _shifted(row.usage, shift, self.pricing.caching(provider, model, row.api, record).writes)
         now, then = (self.pricing.charged(row, provider, model, each) for each in (usage, row.usage))
         if now[0] is None or then[0] is None or now[1] is None or then[1] is None:
             return recorded, True
@@ -173,12 +175,13 @@ class _Walk:
         value = max(0, row.list_nano_usd + now[1] - then[1])
         return Priced(usage, cost, value), usage == row.usage
 
-    def _held(self, caches: PromptCaches, row: PastExchange, target: Target) -> int:
+    def _held(self, caches: PromptCaches, row: PastExchange, record: Mapping[str, Any], target: Target) -> int:
         """How many of a request's tokens a target has in its prompt cache."""
         if row.conversation is None:
             return 0
-        tokens = self.pricing.input_tokens(row, target.provider, target.model or "")
-        return caches.of(row.conversation, (target.provider, target.model or ""), tokens, self.tenant.health.now)
+        name = target.provider, target.model or ""
+        tokens = self.pricing.input_tokens(row, *name)
+        return caches.of(_prompt(row.conversation, record), name, tokens, self.tenant.health.now)
 
     def _left(self, row: PastExchange, served: Target | None) -> tuple[int | None, int | None]:
         """The prompt cache that the conversation would have left behind."""
@@ -233,9 +236,10 @@ class _Walk:
         provider = self.profile.providers.get(target.provider)
         if row.conversation is None or provider is None:
             return
-        model = target.model or ""
-        held = self.pricing.held(usage, provider, model, row.api, record)
-        caches.note(row.conversation, (target.provider, model), held, self.tenant.health.now)
+        name = target.provider, target.model or ""
+        held = self.pricing.held(usage, provider, name[1], row.api, record)
+        lasts = _LIFETIMES_S[self.pricing.caching(provider, name[1], row.api, record).lifetime]
+        caches.note(_prompt(row.conversation, record), name, held, self.tenant.health.now, lasts)
 
     def _counted(self, row: PastExchange, decided: Decided) -> None:
         """Whoever counted a conversation's tokens is where it was last."""
@@ -263,6 +267,11 @@ class _Walk:
             event = heapq.heappop(self._events)
             self.tenant.health.clock_s = event.time_ms / 1000
             event.happen()
+
+
+def _prompt(conversation: str, record: Mapping[str, Any]) -> str:
+    """What is cached as one: an agent's side jobs have its conversation's id, and begin otherwise."""
+    return f"{conversation}\n{record.get('start')}"
 
 
 def believed(usage: Usage) -> int:
@@ -299,16 +308,17 @@ def _began_ms(row: PastExchange) -> int:
     return row.time_ms + int(took or 0)
 
 
-def _shifted(usage: Usage, shift: int, *, writes: bool) -> Usage:
+def _shifted(usage: Usage, shift: int, writes: Lifetime) -> Usage:
     """The same request with so many tokens more (or less) read from the cache: less (or more) of it are written, at a
-    target that writes what it is told to, or read fresh."""
-    fresh, read, write, long = (
-        count or 0 for count in (usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h)
-    )
-    for_an_hour = bool(long) and not write
-    room = fresh if not writes else long if for_an_hour else write
-    more = max(-read, min(shift, room))
-    moved = replace(usage, cache_read=read + more)
-    if not writes:
-        return replace(moved, input=fresh - more)
-    return replace(moved, cache_write_1h=long - more) if for_an_hour else replace(moved, cache_write=write - more)
+    target that writes for so long, or read fresh."""
+    read = usage.cache_read or 0
+    rest = {"": usage.input, "5m": usage.cache_write, "1h": usage.cache_write_1h}[writes] or 0
+    more = max(-read, min(shift, rest))
+    shifted = replace(usage, cache_read=read + more)
+    match writes:
+        case "":
+            return replace(shifted, input=rest - more)
+        case "5m":
+            return replace(shifted, cache_write=rest - more)
+        case "1h":
+            return replace(shifted, cache_write_1h=rest - more)

@@ -132,7 +132,6 @@ RECORDED: Final = (
 LOOP_TEXT_BYTES: Final = 256_000
 """A body whose whole text may be searched where others wait for it; larger ones go to a worker thread."""
 
-_CACHE_MARK: Final = b'"cache_control"'  # inside a text its quotes would be escaped
 _ATTRIBUTION: Final = "x-anthropic-billing-header:"  # opens Claude Code's system prompt, different in each session
 _SEARCH_NAMES: Final = ("websearch", "googlesearch", "searchweb", "searchtheweb")
 
@@ -274,14 +273,16 @@ class RequestFacts(Facts):
         concept and header condition of the profile. Never text.
 
         ``tokens`` is there if they are known already, or with ``count_tokens``. ``opening``: it belongs to no
-        conversation yet, though the next one may; ``cache_marks``: it says itself what is to be cached.
+        conversation yet, though the next one may; ``start`` tells apart prompts of one conversation that begin
+        otherwise; ``cache_marks``: how long it asks to have its prompt kept.
         """
         record: dict[str, object] = {name: getattr(self, name) for name in RECORDED}
         record["tools"] = [tool.name for tool in self.tools]
         record["tags"] = sorted(self.tags)
         record["now"] = self.now.isoformat(timespec="minutes")
         record["opening"] = self.conversation is None
-        record["cache_marks"] = _CACHE_MARK in self.view.body.raw
+        record["start"] = self.conversation_start
+        record["cache_marks"] = self.kept
         if self.continued_reply is not None:
             record["continues"] = self.continued_reply
         tests: dict[str, bool] = {}

@@ -73,7 +73,7 @@ def record(**facts: Any) -> dict[str, Any]:
         "thinking": False, "thinking_budget": None, "image": False, "image_in_last_turn": False, "document": False,
         "web_search": False, "background": False, "plan_mode": False, "subagent": False, "compaction": False,
         "provider_used": None, "budget_used": None, "tools": [], "tags": [], "now": "2025-11-21T12:00+00:00",
-        "opening": True, "cache_marks": True, "tests": {}, "concepts": {}, "tokens": 100, **facts,
+        "opening": True, "start": "hello", "cache_marks": "5m", "tests": {}, "concepts": {}, "tokens": 100, **facts,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from router.health.performance import ENOUGH
 from router.ledger.periods import DAY_MS
+from router.ledger.traffic import PastExchange
 from router.replaying import Learned, Pricing, Replayed, learn
 from router.routing.rules import Target
 from router.wire.usage import Usage
@@ -41,38 +42,45 @@ def test_what_stays_costs_what_it_cost(bench: Bench) -> None:
     ("columns", "text", "usage", "nano_usd"),
     [
         pytest.param(
-            {"input": 100, "output": 10},
+            {"input": 2000, "output": 10},
             TO_SMALL,
-            Usage(input=0, cache_read=0, cache_write=100, cache_write_1h=0, output=10),
-            100 * 1250 + 10 * 5000,
+            Usage(input=0, cache_write=2000, output=10),
+            2000 * 1250 + 10 * 5000,
             id="written to the cache where the client asks for that",
         ),
         pytest.param(
-            {"input": 100, "output": 10, "cache_marks": False},
+            {"input": 2000, "output": 10, "cache_marks": "1h"},
             TO_SMALL,
-            Usage(input=100, output=10),
-            100 * 1000 + 10 * 5000,
+            Usage(input=0, cache_write_1h=2000, output=10),
+            2000 * 1250 + 10 * 5000,
+            id="for as long as it asks",
+        ),
+        pytest.param(
+            {"input": 2000, "output": 10, "cache_marks": ""},
+            TO_SMALL,
+            Usage(input=2000, output=10),
+            2000 * 1000 + 10 * 5000,
             id="and read fresh where it doesn't",
         ),
         pytest.param(
-            {"input": 20, "cache_write": 60, "cache_write_1h": 20, "output": 10},
+            {"input": 100, "output": 10},
             TO_SMALL,
-            Usage(input=20, cache_read=0, cache_write=60, cache_write_1h=20, output=10),
-            20 * 1000 + 80 * 1250 + 10 * 5000,
-            id="fresh and written parts stay in proportion",
+            Usage(input=100, output=10),
+            100 * 1000 + 10 * 5000,
+            id="a short one is cached nowhere",
         ),
         pytest.param(
             {"input": 112, "output": 10},
             TO_OTHER,
-            Usage(input=100, cache_read=0, output=10),
+            Usage(input=100, output=10),
             100 * 2000 + 10 * 10_000,
             id="in the tokens of the other family",
         ),
         pytest.param(
-            {"target": OTHER, "input": 100, "output": 10, "api": "openai-chat", "cache_marks": False},
+            {"target": OTHER, "input": 2000, "output": 10, "api": "openai-chat", "cache_marks": ""},
             TO_SMALL,
-            Usage(input=0, cache_read=0, cache_write=112, cache_write_1h=0, output=10),
-            112 * 1250 + 10 * 5000,
+            Usage(input=0, cache_write=2240, output=10),
+            2240 * 1250 + 10 * 5000,
             id="a translated request is marked by the router",
         ),
     ],
@@ -87,7 +95,7 @@ def test_another_target_has_its_own_tokens_and_prices(
 def test_the_price_is_that_of_the_day_that_it_came(bench: Bench) -> None:
     """A long request to this model had a price of its own until 13 March 2026."""
     profile = bench.profile('[default]\ntarget = "anthropic/claude-opus-4-6"', prices="")
-    then = asked(input=300_000, output=10, cache_marks=False)
+    then = asked(input=300_000, output=10, cache_marks="")
     now = then._replace(time_ms=then.time_ms + 365 * DAY_MS)
     assert [found.nano_usd for found in bench.replayed([then, now], profile)] == [
         300_000 * 10_000 + 10 * 37_500,
@@ -113,9 +121,9 @@ def test_an_answer_is_no_longer_than_the_client_allows(bench: Bench) -> None:
     [
         pytest.param({"outcome": "upstream-error", "input": None, "output": None, "cost_nano_usd": 0}, None, id="?"),
         pytest.param(
-            {"outcome": "upstream-error", "input": None, "output": None}, 112 * 1250 + 30 * 5000, id="learned"
+            {"outcome": "upstream-error", "input": None, "output": None}, 112 * 1000 + 30 * 5000, id="learned"
         ),
-        pytest.param({"target": None}, 112 * 1250 + 30 * 5000, id="one that was refused"),
+        pytest.param({"target": None}, 112 * 1000 + 30 * 5000, id="one that was refused"),
     ],
 )
 def test_what_had_no_answer_costs_what_is_usual_elsewhere(
@@ -138,11 +146,11 @@ LOGIN = {"input": 100, "output": 10, "cost_nano_usd": 0, "list_nano_usd": 450_00
 
 def test_a_login_to_a_subscription_stays_one_at_its_provider_and_nowhere_else(bench: Bench) -> None:
     at_home, elsewhere = one(bench, asked(**LOGIN), TO_SMALL), one(bench, asked(**LOGIN), TO_OTHER)
-    assert (at_home.nano_usd, at_home.list_nano_usd) == (0, 100 * 1250 + 10 * 5000)
+    assert (at_home.nano_usd, at_home.list_nano_usd) == (0, 100 * 1000 + 10 * 5000)
     assert elsewhere.nano_usd == elsewhere.list_nano_usd == round(100 / ANTHROPIC) * 2000 + 10 * 10_000
 
 
-@pytest.mark.parametrize(("billing", "cost", "worth"), [("subscription", 0, 175_000), ("free", 0, 0)])
+@pytest.mark.parametrize(("billing", "cost", "worth"), [("subscription", 0, 150_000), ("free", 0, 0)])
 def test_a_providers_billing_says_what_it_costs(bench: Bench, billing: str, cost: int, worth: int) -> None:
     found = one(bench, asked(), f'{TO_SMALL}\n[providers.anthropic]\nbilling = "{billing}"\n')
     assert (found.nano_usd, found.list_nano_usd) == (cost, worth)
@@ -184,12 +192,12 @@ def test_how_many_tokens_a_family_makes_is_learned_from_what_it_reported(bench: 
 
 
 def test_one_request_can_be_priced_anywhere(bench: Bench) -> None:
-    profile = bench.profile(TO_SMALL)
+    profile, there = bench.profile(TO_SMALL), Target("anthropic", "small")
     pricing = Pricing(profile, TABLE, learn([], profile.providers))
-    row = asked(input=50, cache_read=50, output=10)
-    assert pricing.at(row, Target("anthropic", "small")).nano_usd == 50 * 1250 + 50 * 100 + 10 * 5000
-    assert pricing.at(row, Target("anthropic", "small"), cached=0).nano_usd == 100 * 1250 + 10 * 5000
-    assert pricing.at(row, Target("anthropic", "small"), cached=10**9).nano_usd == 100 * 100 + 10 * 5000
+    row = asked(input=2000, cache_read=2000, output=10)
+    assert pricing.at(row, there).nano_usd == 2000 * 1250 + 2000 * 100 + 10 * 5000
+    assert pricing.at(row, there, cached=0).nano_usd == 4000 * 1250 + 10 * 5000
+    assert pricing.at(row, there, cached=10**9).nano_usd == 4000 * 100 + 10 * 5000
 
 
 # --- prompt caches ----------------------------------------------------------------------------------------------------
@@ -197,15 +205,15 @@ def test_one_request_can_be_priced_anywhere(bench: Bench) -> None:
 TALK = {"conversation": "talk", "opening": False}
 
 
-def talk(*columns: dict[str, Any], minutes: float = 1.0) -> list[Any]:
-    """A conversation at the big model that grows by a thousand tokens with each request, and was cached there."""
+def talk(*columns: dict[str, Any], minutes: float = 1.0) -> list[PastExchange]:
+    """A conversation at the big model that grows by 2,000 tokens with each request, and was cached there."""
     rows = []
     for number, more in enumerate(columns):
-        read = 1000 * number
-        cost = read * 300 + 1000 * 3750 + 10 * 15_000
-        known = {"input": 0, "cache_read": read, "cache_write": 1000, "output": 10, "estimated_input": read + 1000}
+        read = 2000 * number
+        cost = read * 300 + 2000 * 3750 + 10 * 15_000
+        known = {"input": 0, "cache_read": read, "cache_write": 2000, "output": 10, "estimated_input": read + 2000}
         paid = {"cost_nano_usd": cost, "list_nano_usd": cost}
-        rows.append(asked(number * minutes, **TALK, **known, **paid, tokens=read + 1000, **more))
+        rows.append(asked(number * minutes, **TALK, **known, **paid, tokens=read + 2000, **more))
     return rows
 
 
@@ -215,48 +223,53 @@ SPLIT = f'[[rule]]\nmatch = {{ tag = "away" }}\ntarget = "{SMALL}"\n[default]\nt
 
 def test_a_conversation_that_moves_whole_is_cached_there(bench: Bench) -> None:
     found = bench.replayed(talk({}, {}, {}), TO_SMALL)
-    assert [one.nano_usd for one in found] == [read * 100 + 1000 * 1250 + 10 * 5000 for read in (0, 1000, 2000)], (
+    assert [one.nano_usd for one in found] == [read * 100 + 2000 * 1250 + 10 * 5000 for read in (0, 2000, 4000)], (
         "as at the big model, at the small one's prices"
     )
 
 
-def test_a_cache_is_lost_after_its_time(bench: Bench) -> None:
-    found = bench.replayed(talk({}, {}, minutes=6.0), TO_SMALL)
-    assert found[1].nano_usd == 2000 * 1250 + 10 * 5000
+@pytest.mark.parametrize(("minutes", "marks", "read"), [(4, "5m", 2000), (6, "5m", 0), (6, "1h", 2000), (61, "1h", 0)])
+def test_a_cache_is_lost_after_its_time(bench: Bench, minutes: float, marks: str, read: int) -> None:
+    more = {"cache_marks": marks}
+    found = bench.replayed(talk(more, more, minutes=minutes), TO_SMALL)
+    assert found[1].usage is not None
+    assert found[1].usage.cache_read == (read or None)
 
 
 def test_what_goes_elsewhere_once_is_missing_twice(bench: Bench) -> None:
     first, moved, back = bench.replayed(talk({}, AWAY, {}), SPLIT)
     assert (first.stays, moved.stays, back.stays) == (True, False, True)
-    assert moved.nano_usd == 2000 * 1250 + 10 * 5000, "nothing of it is cached there"
-    assert (moved.cache_left, moved.cache_left_nano_usd) == (1000, 1000 * (3000 - 300))
-    assert back.usage == Usage(input=0, cache_read=1000, cache_write=2000, output=10), "only the first is cached here"
-    assert back.nano_usd == 1000 * 300 + 2000 * 3750 + 10 * 15_000
-    assert back.cache_left == 2000
+    assert moved.nano_usd == 4000 * 1250 + 10 * 5000, "nothing of it is cached there"
+    assert (moved.cache_left, moved.cache_left_nano_usd) == (2000, 2000 * (3000 - 300))
+    assert back.usage == Usage(input=0, cache_read=2000, cache_write=4000, output=10), "only the first is cached here"
+    assert back.nano_usd == 2000 * 300 + 4000 * 3750 + 10 * 15_000
+    assert back.cache_left == 4000
 
 
 def test_what_no_longer_goes_elsewhere_is_cached(bench: Bench) -> None:
     rows = talk({}, {}, {})
     elsewhere = rows[1]._replace(model="small", first_model="small")
-    cost = 1000 * 300 + 2000 * 3750 + 10 * 15_000
-    last = rows[2]._replace(cache_read=1000, cache_write=2000, cost_nano_usd=cost, list_nano_usd=cost)
+    cost = 2000 * 300 + 4000 * 3750 + 10 * 15_000
+    last = rows[2]._replace(cache_read=2000, cache_write=4000, cost_nano_usd=cost, list_nano_usd=cost)
     found = bench.replayed([rows[0], elsewhere, last], f'[default]\ntarget = "{BIG}"')
-    assert found[2].usage == Usage(input=0, cache_read=2000, cache_write=1000, output=10)
-    assert found[2].nano_usd == 2000 * 300 + 1000 * 3750 + 10 * 15_000
+    assert found[2].usage == Usage(input=0, cache_read=4000, cache_write=2000, output=10)
+    assert found[2].nano_usd == 4000 * 300 + 2000 * 3750 + 10 * 15_000
 
 
-def test_a_provider_that_caches_unasked_writes_nothing(bench: Bench) -> None:
-    found = bench.replayed(talk({}, {}), TO_OTHER)
-    assert found[1].usage == Usage(input=round(2000 / ANTHROPIC) - 893, cache_read=893, output=10)
-    assert found[1].nano_usd == (round(2000 / ANTHROPIC) - 893) * 2000 + 893 * 200 + 10 * 10_000
+def test_an_agents_side_job_is_cached_on_its_own(bench: Bench) -> None:
+    first, *rest = talk({}, {})
+    job = asked(0.5, **TALK, **AWAY, start="title", input=1500, output=10)
+    found = bench.replayed([first, job, *rest], SPLIT)
+    assert [one.nano_usd for one in found if one.stays] == [first.cost_nano_usd, rest[0].cost_nano_usd]
 
 
-def test_one_that_was_never_seen_to_cache_does_not(bench: Bench) -> None:
-    rows = [asked(0, OTHER, **TALK, input=100, cache_read=0)] * ENOUGH
-    learned = learn(rows, bench.profile(TO_OTHER).providers)
-    found = bench.replayed(talk({}, {}), TO_OTHER, learned=learned)
-    assert found[1].usage is not None
-    assert found[1].usage.cache_read is None
+def test_one_that_was_never_seen_to_cache_unasked_does_not(bench: Bench) -> None:
+    unasked = {"cache_marks": ""}
+    rows = [asked(0, OTHER, **TALK, **unasked, input=100, cache_read=0)] * ENOUGH
+    for learned, read in ((None, round(2000 / ANTHROPIC)), (learn(rows, bench.profile(TO_OTHER).providers), None)):
+        found = bench.replayed(talk(unasked, unasked), TO_OTHER, learned=learned)
+        assert found[1].usage is not None
+        assert found[1].usage.cache_read == read
 
 
 def test_nothing_changes_for_a_conversation_that_stays(bench: Bench) -> None:

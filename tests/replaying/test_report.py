@@ -89,7 +89,7 @@ def test_costs_are_compared_where_both_are_known(bench: Bench) -> None:
     text = f'[[rule]]\nmatch = {{ tag = "x" }}\ntarget = "groq/unheard-of"\n[default]\ntarget = "{SMALL}"'
     rows = [asked(0), asked(1, tags=["x"]), asked(2, cost_nano_usd=None), past(3)]
     sums = report(bench, *rows, text=text).total
-    small = 100 * 1250 + 10 * 5000
+    small = 100 * 1000 + 10 * 5000
     assert (sums.requests, sums.before, sums.unpriced_before) == (4, 3 * 450_000, 1)
     assert (sums.after, sums.unpriced_after) == (2 * small, 2)
     assert (sums.known, sums.known_before, sums.known_after) == (1, 450_000, small)
@@ -101,18 +101,18 @@ def test_a_subscriptions_value_is_beside_its_cost(bench: Bench) -> None:
     paid = {"input": 100, "output": 10, "cost_nano_usd": 0, "list_nano_usd": 450_000}
     sums = report(bench, asked(0, **paid), text=f'[default]\ntarget = "{SMALL}"').total
     assert (sums.before, sums.value_before) == (0, 450_000)
-    assert (sums.after, sums.value_after) == (0, 100 * 1250 + 10 * 5000)
+    assert (sums.after, sums.value_after) == (0, 100 * 1000 + 10 * 5000)
 
 
 def test_what_switches_leave_behind_is_added_up(bench: Bench) -> None:
     text = f'[[rule]]\nmatch = {{ tag = "x" }}\ntarget = "{BIG}"\n[default]\ntarget = "{SMALL}"'
-    talk = {"conversation": "c", "opening": False, "tokens": 1000, "estimated_input": 1000}
-    tokens = {"input": 0, "cache_write": 1000, "output": 10}
+    talk = {"conversation": "c", "opening": False, "tokens": 2000, "estimated_input": 2000}
+    tokens = {"input": 0, "cache_write": 2000, "output": 10}
     first = asked(0, BIG, **talk, **tokens, cost_nano_usd=0, list_nano_usd=0)
     found = report(bench, first, asked(1, BIG, **talk, cache_lost=7, cache_lost_nano_usd=None, tags=["x"]), text=text)
     was, would = found.caches_before, found.caches_after
     assert (was.requests, was.tokens, was.nano_usd, was.unpriced) == (1, 7, 0, 1)
-    assert (would.requests, would.tokens, would.nano_usd, would.unpriced) == (1, 1000, 900_000, 0)
+    assert (would.requests, would.tokens, would.nano_usd, would.unpriced) == (1, 2000, 1_800_000, 0)
 
 
 def test_drafts_and_failures_are_told_of(bench: Bench) -> None:

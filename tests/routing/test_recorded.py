@@ -155,16 +155,16 @@ def test_of_several_concepts_the_rules_of_today_choose(bench: Any, priority: int
 def test_a_record_tells_whether_the_conversation_was_known_and_what_was_continued(bench: Any) -> None:
     routes = bench.routes("")
     first = recorded(routes)
-    assert (first["opening"], first["cache_marks"], "continues" in first) == (True, False, False)
+    assert (first["opening"], first["cache_marks"], "continues" in first) == (True, "", False)
     marked = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]
     later = [
-        {"role": "user", "content": "hi"},
+        {"role": "user", "content": SECRET},
         {"role": "assistant", "content": "yes"},
         {"role": "user", "content": marked},
     ]
     record = recorded(routes, messages=later)
-    assert (record["opening"], record["cache_marks"]) == (False, True)
-    assert recorded(routes, text='"cache_control"')["cache_marks"] is False
+    assert (record["opening"], record["cache_marks"], record["start"]) == (False, "5m", first["start"])
+    assert recorded(routes, text='"cache_control"')["cache_marks"] == ""
     assert recorded(routes, api="openai-responses", previous_response_id="resp_1")["continues"] == "resp_1"
 
 
