@@ -25,7 +25,7 @@ def many(home: Home, book: Any) -> None:
     """Requests of all kinds, over some days and two profiles."""
     rng = random.Random(11)
     rules = [*hashes(home).items(), ("tool-use → anthropic", "an older meaning"), ("(none)", "")]
-    for number in range(60):
+    for number in range(30):
         label, rule_hash = rng.choice(rules)
         cost = rng.choice([None, 0, rng.randrange(10**9)])
         book.add(
@@ -53,7 +53,7 @@ def many(home: Home, book: Any) -> None:
     ],
     ids=" ".join,
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_each_row_says_what_lists_its_requests(run: Any, many: None, options: tuple[str, ...]) -> None:
     report = json.loads(run("usage", "--savings", "--json", *options).stdout, parse_float=Decimal)
     assert len(report["rows"]) > 1

@@ -119,11 +119,11 @@ PERIODS = {"all": (BEGINNING, END), "ragged": (NOW - 2 * DAY_MS - 12_345, NOW - 
 
 
 @pytest.mark.parametrize("by", BY, ids=" ".join)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(5)
 def test_every_number_of_a_row_is_the_sum_of_its_requests_and_of_their_calls(
     path: Path, ledger: sqlite3.Connection, by: tuple[Dimension, ...]
 ) -> None:
-    write_records(ledger, some(len(by[0]), 300))
+    write_records(ledger, some(len(by[0]), 200))
     reader = Reader(path)
     for since, until in PERIODS.values():
         scopes = [Scope(name, since, until, ZONE, RULES) for name in ("work", "home")]
