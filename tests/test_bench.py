@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import load, report
+from benchmarks import beside, load, report
 from benchmarks.payloads import SESSION_TURNS, every_payload
 from benchmarks.report import Row
 
@@ -150,3 +150,31 @@ def test_the_benchmark_runs_without_errors(tmp_path: Path) -> None:
     assert written["errors"] == []
     assert {cell["target"] for cell in written["cells"]} == {"direct", "bare aiohttp"}
     assert all(sample["requests"] for cell in written["cells"] for sample in cell["samples"])
+
+
+def test_a_quiet_profile_is_compared_with_itself_in_the_same_round() -> None:
+    def sample(p50: float, p99: float) -> beside.Sample:
+        return {"whole_ms": {"p50": p50, "p99": p99}, "requests_s": 100.0}
+
+    found = [(sample(1, 2), sample(2, 6), sample(9, 9)), (sample(10, 20), sample(10, 20), sample(9, 9))] * 2
+    pressed = beside.Pressed({beside.FLOODS[0]: found[:3]})
+    rows = {row.name.partition(": ")[2]: row for row in beside.rows(pressed)}
+    assert rows["flood"].value == 100.0
+    assert rows["quiet p50, beside / alone"].value == 2.0
+    assert (rows["quiet p99, beside / alone"].value, rows["quiet p99, beside / alone"].verdict) == (3.0, "missed")
+
+
+@pytest.mark.slow
+def test_a_flood_runs_without_errors(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, str(ROOT / "scripts" / "bench"), "beside", "--only", "small, providers of 50"]
+    done = subprocess.run(
+        [*command, "--rounds", "1", "--seconds", "0.5", "--json", str(figures)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(figures.read_text("utf-8"))
+    assert written["errors"] == []
+    assert all(row["value"] for row in written["beside"])

@@ -1,10 +1,10 @@
 """The load generator: raw sockets, kept-alive connections, a closed loop, bounded in time and count.
 
 Run as a worker; an order is ``{"port", "path", "payload", "clients", "seconds", "max_requests", "headers", "deltas",
-"ramp_s"}`` and the answer the measured figures, in milliseconds. ``deltas`` is the number a stream must have, null for
-whole replies; the clients start one after another within ``ramp_s``. A reply that isn't 200, is cut short or misses a
-delta is an error. Requests under way at the end are waited for, so what was sent, answered and seen by the provider is
-the same number. Wherever the requests go, it is loopback.
+"ramp_s", "pause_ms"}`` and the answer the measured figures, in milliseconds. ``deltas`` is the number a stream must
+have, null for whole replies; the clients start one after another within ``ramp_s`` and pause between their requests. A
+reply that isn't 200, is cut short or misses a delta is an error. Requests under way at the end are waited for, so what
+was sent, answered and seen by the provider is the same number. Wherever the requests go, it is loopback.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Client(asyncio.Protocol):
         deltas: int | None,
         figures: Figures,
         wanted: Callable[[], bool],
+        pause_s: float,
         seed: int,
     ) -> None:
         self._head = head
@@ -60,6 +61,7 @@ class Client(asyncio.Protocol):
         self._deltas = deltas
         self._figures = figures
         self._wanted = wanted
+        self._pause_s = pause_s
         self._chance = random.Random(seed)
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -144,7 +146,10 @@ class Client(asyncio.Protocol):
             return
         self._figures.whole.append(now - self._began)
         self._figures.done += 1
-        self._send()
+        if self._pause_s:
+            asyncio.get_running_loop().call_later(self._pause_s, self._send)
+        else:
+            self._send()
 
     def _fail(self, why: str) -> None:
         self._figures.errors.append(why)
@@ -184,7 +189,7 @@ async def run(order: dict[str, Any], payloads: dict[str, Payload | Session]) -> 
     for number in range(order["clients"]):
         await asyncio.sleep(max(0.0, began / 1e9 + order["ramp_s"] * number / order["clients"] - _now() / 1e9))
         seed = random.getrandbits(64)
-        make = partial(Client, head, payload, order["deltas"], figures, wanted, seed)
+        make = partial(Client, head, payload, order["deltas"], figures, wanted, order.get("pause_ms", 0) / 1000, seed)
         try:
             _, client = await loop.create_connection(make, "127.0.0.1", order["port"])
         except OSError as error:

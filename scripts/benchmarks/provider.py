@@ -5,7 +5,8 @@ says ``"stream":true``. Every delta carries the sender's monotonic clock,
 so the load generator on the same machine knows each delta's time on the way.
 
 Run as a worker (see ``processes.Worker``) on the port given, 0 for a free one. Orders
-``{"deltas": 200, "delay_ms": 5.0}`` change the streams; each answer holds the counters so far.
+``{"deltas": 200, "delay_ms": 5.0, "first_ms": 50.0}`` change the streams and what comes before any answer; each answer
+holds the counters so far.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _STREAM_FLAG = b'"stream":true'  # inside a JSON string the quotes are escaped, 
 class Settings:
     deltas: int = 200
     delay_s: float = 0.005
+    first_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -142,6 +144,12 @@ class Connection(asyncio.Protocol):
         self._counters.requests += 1
         self._counters.bytes_in += self._received
         self._expect_head()
+        if self._settings.first_s:
+            self._timer = self._loop.call_later(self._settings.first_s, self._answer, known, stream)
+        else:
+            self._answer(known, stream)
+
+    def _answer(self, known: Canned | None, stream: bool) -> None:
         if known is None:
             self._transport.write(_NOT_FOUND)
         elif not stream:
@@ -188,6 +196,8 @@ async def main() -> None:
             settings.deltas = int(order["deltas"])
         if "delay_ms" in order:
             settings.delay_s = order["delay_ms"] / 1000
+        if "first_ms" in order:
+            settings.first_s = order["first_ms"] / 1000
         return {
             "requests": counters.requests,
             "streams": counters.streams,
