@@ -227,7 +227,7 @@ SECTIONS = {
     "aliases.a": "### [[rule]]",
     "routing.openrouter": "### [routing]",
     "adaptive.weights": "### [adaptive]",
-    "limits.per-key": "### [limits] ○",
+    "limits.per-key": "### [limits]",
     "prices.groq/x": '### [prices."PROVIDER/MODEL"]',
     "models.groq/x": '### [models."PROVIDER/MODEL"]',
     "test": "### [[test]]",

@@ -50,6 +50,7 @@ def show_status(places: Places, *, as_json: bool) -> bool:
             click.echo(f"log {log}")
     if profiles:
         _show_profiles(profiles)
+        _show_limits(profiles)
     else:
         output.note(f"there is no profile in {places.folder} yet; make one with `router init`")
     for each in profiles:
@@ -115,6 +116,16 @@ def _show_profiles(profiles: Sequence[Mapping[str, Any]]) -> None:
             for each in profiles
         ],
     )
+
+
+def _show_limits(profiles: Sequence[Mapping[str, Any]]) -> None:
+    """What the profiles' limits have refused since the server started, and who waits for a place."""
+    for each in profiles:
+        limited: Mapping[str, int] = each.get("limited", {})
+        told = [f"{count} refused by {limit}" for limit, count in sorted(limited.items())]
+        told += [f"{each['waiting']} waiting"] if each.get("waiting") else []
+        if told:
+            output.note(f"{each['profile']}, [limits]: {', '.join(told)}")
 
 
 def _shown(value: object) -> str:

@@ -100,9 +100,10 @@ def _weights(table: Table, default: AdaptiveSettings) -> tuple[float, float, flo
 def read_limits(table: Table, draft: Profile) -> Profile:
     default = draft.limits
     per_key = table.table("per-key")
-    key_requests_per_minute = None
+    key_requests_per_minute = key_concurrent_requests = None
     if per_key is not None:
         key_requests_per_minute = per_key.whole("requests-per-minute", None, least=1)
+        key_concurrent_requests = per_key.whole("concurrent-requests", None, least=1)
         per_key.finish()
     return replace(
         draft,
@@ -111,6 +112,7 @@ def read_limits(table: Table, draft: Profile) -> Profile:
             concurrent_requests=table.whole("concurrent-requests", None, least=1),
             queue=table.whole("queue", default.queue, most=100_000),
             key_requests_per_minute=key_requests_per_minute,
+            key_concurrent_requests=key_concurrent_requests,
         ),
     )
 

@@ -53,6 +53,7 @@ class Limits:
     concurrent_requests: int | None = None
     queue: int = 64
     key_requests_per_minute: int | None = None
+    key_concurrent_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Account:
         self.dropped: str | None = None  # what translation left out
         self.trace: list[str] = []  # why it goes where it goes, a line each
         self.settled = False
+        self.alone = False  # the client has gone, and the call is read to its end all the same
         self.reply = ReplyFacts()
         self.first_byte_ms: float | None = None
         self.streamed = False  # whether the answer came in pieces
@@ -186,10 +187,11 @@ class Account:
             self._close(attempt, self._error_class, maybe_billed=maybe_billed, free=refused)
         else:
             self.spare()
+        unseen = self.alone and self._outcome != "drained"
         settlement = Settlement(
             intent.id,
-            self._outcome,
-            self._status,
+            "client-gone" if unseen else self._outcome,
+            None if unseen else self._status,
             self._error_class,
             first_byte_ms=self.first_byte_ms,
             duration_ms=(now - self._started) * 1000,

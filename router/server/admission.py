@@ -39,6 +39,13 @@ class Admitted:
     header: str | None = None
 
 
+def line_of(request: web.BaseRequest, admitted: Admitted) -> str:
+    """Whose request it is, where callers of a profile take turns: the key's, else the program's on its machine."""
+    if admitted.key is not None:
+        return f"key {admitted.key.id}"
+    return f"{request.remote} {request.headers.get('User-Agent', '')}"
+
+
 class HostRule:
     """Which Host and Origin headers are ours."""
 

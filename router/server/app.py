@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from router import __version__
-from router.errors import ConfigError, LedgerError
+from router.errors import ConfigError, LedgerError, Unavailable
 from router.ledger.forwarding import Forwarded
 from router.ledger.lock import HomeLock
 from router.ledger.migrations import MIGRATIONS
@@ -54,7 +54,7 @@ from router.server.pages import services_problems
 from router.server.profile_states import ProfileStates
 from router.server.request_log import RequestLog
 from router.server.server_log import ServerLog
-from router.server.services import Services, now_ms
+from router.server.services import DRAINING, Services, now_ms
 from router.server.supervisor import supervisor
 from router.server.takeover import Predecessor, Successor, hand_over
 from router.server.tenants import Tenants
@@ -424,6 +424,8 @@ class App:
         """Take no new work, let running requests end within the grace, end the rest honestly, take all parts down."""
         services = self.services
         services.draining = True
+        for tenant in self.tenants:
+            tenant.limits.dismiss(lambda: Unavailable(DRAINING, retry_after_s=1))
         if self._handing_over is not None and not self.retired.is_set():
             self._handing_over.cancel()
         self.listener.stop()

@@ -113,6 +113,7 @@ class Attempt:
         self.ticket = ticket
         self.reply: UpstreamReply | None = None
         self.need = FREE  # what is reserved for each of its calls
+        self.under_way = False  # whether the provider has been asked, and may be answering
         self._exchange = exchange
         self._patience = patience
 
@@ -143,6 +144,7 @@ class Attempt:
 
     def close(self) -> None:
         """End the call."""
+        self.under_way = False
         self.way.forget()
         if self.reply is not None:
             self.reply.close()
@@ -199,8 +201,12 @@ class Attempt:
         return answer
 
     async def _send(self, view: RequestView, role: Role) -> UpstreamReply:
-        """Record the call, make it, and wait for the head of its reply."""
+        """Record the call, make it, and wait for the head of its reply. Raises CancelledError where it would be for a
+        client that has gone."""
         exchange, chosen, way = self._exchange, self.chosen, self.way
+        self.under_way = False
+        if exchange.alone:
+            raise asyncio.CancelledError
         exchange.account.dropped = listed(loss.field for loss in way.losses) or None
         if self.authorised.passed_through:
             login = self.authorised.headers.get("authorization", "")
@@ -216,6 +222,7 @@ class Attempt:
             way.api,
         )
         await exchange.account.begin(exchange.intent(), attempt, chosen.provider)
+        self.under_way = True
         reply = self.reply = await exchange.services.upstream.send(exchange.call(self, view))
         attempt.status = reply.status
         return reply

@@ -54,6 +54,7 @@ from router.server.bodies import LARGE_BODY, read_body
 from router.server.budget_terms import degraded_rule
 from router.server.drafting import Drafting
 from router.server.endpoints import Endpoint
+from router.server.limits import Place
 from router.server.outgoing import Outgoing
 from router.server.pricing import is_subscription_login
 from router.server.savings import Prompt
@@ -76,8 +77,16 @@ class Exchange:
     translated: type[Translated] = Translated
 
     def __init__(
-        self, services: Services, tenant: Tenant, endpoint: Endpoint, admitted: Admitted, request: web.BaseRequest
+        self,
+        services: Services,
+        tenant: Tenant,
+        endpoint: Endpoint,
+        admitted: Admitted,
+        request: web.BaseRequest,
+        line: str = "",
+        place: Place | None = None,
     ) -> None:
+        """``line`` is the caller's; ``place`` the one it has within the profile's limits, if those count it."""
         self.id = new_request_id()
         self.time_ms = services.clock()
         self.started = time.monotonic()
@@ -98,7 +107,10 @@ class Exchange:
         self.amended: dict[tuple[str, str], Traits] = {}  # of targets that refused how this request was written
         self.outgoing = Outgoing(self)
         self.cut_because: str | None = None  # the server or its profile stops
-        self._task = asyncio.current_task()
+        self.alone = False  # the client has gone, and the call under way is read to its end all the same
+        self._line = line
+        self._place = place
+        self._task: asyncio.Task[object] | None = asyncio.current_task()
         self._annotated = False
         self._conversation: str | None = None
         self._input: int | None = None  # estimated tokens
@@ -108,8 +120,30 @@ class Exchange:
 
     async def run(self) -> web.StreamResponse:
         """Serve the request. Raises CancelledError when the client left, and what is a fault of ours."""
+        if self.profile.on_disconnect == "cancel":
+            return await self._walk()
+        work = self._task = asyncio.create_task(self._walk(), name=f"request {self.id}")
+        return await self.services.drains.outliving(self, work)
+
+    def left(self) -> bool:
+        """The client has gone. Whether the call under way is read to its end all the same."""
+        drains, attempt = self.services.drains, self.attempt
+        if (
+            not self.alone
+            and self.profile.on_disconnect == "drain"
+            and (attempt is not None and attempt.under_way)
+            and not self.account.settled
+            and self._task is not None
+        ):
+            self.alone = self.account.alone = drains.begin(self, self._task)
+        return self.alone
+
+    async def _walk(self) -> web.StreamResponse:
         self.services.enter(self)
         try:
+            await self.services.turnstile.turn(self.tenant.name, self._line)
+            if self._place is not None and self._place.waited_s:
+                self.account.trace.append(f"waited {self._place.waited_s:.1f} s for its turn: [limits]")
             self.view = await self.read()  # no name of our own for it: a stream lives long, the body needn't
             self.decision = await self.decide(self.view)
             return await self.serve(self.view)
@@ -185,6 +219,8 @@ class Exchange:
                     raise SoftFailure(fault, answer)
             except UpstreamError as error:
                 attempt.close()
+                if self.alone:
+                    raise
                 try:
                     await trying.failed(error)
                 except SoftFailure as soft:
@@ -297,7 +333,10 @@ class Exchange:
             )
 
     def close(self) -> None:
-        """Whatever happened: end the call, settle what isn't settled, have the facts written down."""
+        """Whatever happened: give the place back, end the call, settle what isn't settled, have the facts written down."""
+        if self._place is not None:
+            self.tenant.limits.leave(self._place, time.monotonic())
+        self.services.drains.end(self)
         if self.trying is not None:
             self.trying.close()
         if self.view is not None and self.account.intent is None:

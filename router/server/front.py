@@ -1,6 +1,7 @@
 """The door: every request of every listener comes in here, is checked from its head alone, and goes to what serves it.
 
-Order matters: request target, URL, Host and Origin, profile, key, size; no byte of the body before all of them agree.
+Order matters: request target, URL, Host and Origin, profile, key, size, limits; no byte of the body before all of them
+agree.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from router.errors import MethodNotAllowed, NotFound, Refused, RouterError, Unavailable, UpgradeRequired
 from router.server import pages, replies
-from router.server.admission import check_body_head, check_target
+from router.server.admission import check_body_head, check_target, line_of
 from router.server.counting import CountTokens
 from router.server.endpoints import Endpoint, EndpointKind, resolve
 from router.server.exchange import Exchange
@@ -37,6 +38,8 @@ _PAGES: Mapping[EndpointKind, Page] = {
     "models": pages.models,
     "model": pages.model,
 }
+# What the profile's limits count. Counting tokens and fetching a reply generate nothing, and agents do much of it.
+_LIMITED: frozenset[EndpointKind] = frozenset({"generate", "other"})
 _EXCHANGES: Mapping[EndpointKind, type[Exchange]] = {"generate": Exchange, "count": CountTokens, "other": PassOn}
 
 
@@ -114,7 +117,9 @@ class Front:
         check_body_head(request, services.max_body)
         if endpoint.kind == "response":
             return await fetch_response(services, tenant, endpoint, admitted, request)
-        return await _EXCHANGES[endpoint.kind](services, tenant, endpoint, admitted, request).run()
+        line = line_of(request, admitted)
+        place = await tenant.limits.admit(request, line, admitted.key) if endpoint.kind in _LIMITED else None
+        return await _EXCHANGES[endpoint.kind](services, tenant, endpoint, admitted, request, line, place).run()
 
 
 def _api(request: web.BaseRequest, endpoint: Endpoint | None) -> Api | None:

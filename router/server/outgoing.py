@@ -8,7 +8,9 @@ can still get any answer, but no error status any more, so that an error then is
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -25,6 +27,8 @@ from router.wire.error_words import too_long
 
 if TYPE_CHECKING:
     from router.server.exchange import Exchange
+
+T = TypeVar("T")
 
 FLUSH_S: Final = 2.0  # for the last bytes of a stream that was broken off
 SIGN_S: Final = 10.0  # without anything to say, after which a stream shows that somebody is there
@@ -96,8 +100,8 @@ class Outgoing:
         try:
             self.committed = True  # from here on this answer is the client's only one
             if begun is None:
-                await out.prepare(exchange.request)
-            await relay.run(out, settle)
+                await self._unless_alone(out.prepare, exchange.request)
+            await relay.run(partial(self._unless_alone, out.write), settle)
         except UpstreamError as error:
             account.reply = relay.facts
             account.finish("partial", reply.status, error.error_class)
@@ -116,6 +120,17 @@ class Outgoing:
         except ConnectionError:
             account.reply = relay.facts  # the client left while we wrote; `close` settles that
         return out
+
+    async def _unless_alone(self, tell: Callable[[T], Awaitable[object]], what: T) -> None:
+        """Tell the client something, as long as there is one. Raises ConnectionError when it leaves, unless the answer
+        is read to its end without it."""
+        if self._exchange.alone:
+            return
+        try:
+            await tell(what)
+        except ConnectionError:
+            if not self._exchange.left():
+                raise
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +198,8 @@ class Outgoing:
     async def _break_off(self, out: web.StreamResponse, event: bytes | None) -> None:
         """End a started stream honestly: the format's own error event, then the connection closed without an end."""
         await self._exchange.account.settle()
+        if self._exchange.alone:
+            return
         if event:
             try:
                 async with asyncio.timeout(1.0):

@@ -16,6 +16,7 @@ from router.profile.profile import Profile
 from router.routing.conditions.request import ModelEquals
 from router.server import replies
 from router.server.endpoints import Endpoint
+from router.server.limits import LIMITS
 from router.server.services import Services
 from router.server.tenant import Tenant
 
@@ -87,8 +88,15 @@ async def stats(
     assert tenant is not None
     profile = tenant.profile
     answer = await asyncio.to_thread(_stats, Reader(services.ledger.path, limit_s=2.0), profile)
-    answer["budgets"] = tenant.spending.rows()
-    return replies.json_reply({**answer, "uptime_seconds": round(time.monotonic() - services.started)})
+    limits = tenant.limits
+    answer |= {
+        "budgets": tenant.spending.rows(),
+        "requests_active": limits.inside,
+        "requests_waiting": limits.waiting,
+        "requests_limited": dict(limits.refused),
+        "uptime_seconds": round(time.monotonic() - services.started),
+    }
+    return replies.json_reply(answer)
 
 
 def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
@@ -147,6 +155,16 @@ async def metrics(
         *(f'router_requests_total{{profile="{one.name}"}} {one.requests}' for one in tenants),
         "# TYPE router_requests_active gauge",
         f"router_requests_active {len(services.active)}",
+        "# TYPE router_requests_waiting gauge",
+        *(f'router_requests_waiting{{profile="{one.name}"}} {one.limits.waiting}' for one in tenants),
+        "# TYPE router_requests_limited_total counter",
+        *(
+            f'router_requests_limited_total{{profile="{one.name}",limit="{limit}"}} {one.limits.refused[limit]}'
+            for one in tenants
+            for limit in LIMITS
+        ),
+        "# TYPE router_drains_active gauge",
+        f"router_drains_active {len(services.drains)}",
         "# TYPE router_ledger_waiting gauge",
         f"router_ledger_waiting {services.ledger.waiting}",
         "# TYPE router_ledger_spilled_total counter",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from router.errors import Halted
 from router.ledger import profile_states
 from router.server.services import Services, now_ms
 from router.server.tenant import Tenant
@@ -80,6 +81,8 @@ class ProfileStates:
 
     async def _halt(self, name: str, how: How, *, now: bool) -> None:
         await self._tenants.halt(name, how)
+        if (tenant := self._tenants.find(name)) is not None:
+            tenant.limits.dismiss(lambda: Halted(self._tenants.why_halted(name)))
         self._let_be(name)
         if self.under_way(name):
             grace_s = 0.0 if now else self._grace_s()
@@ -133,6 +136,8 @@ def _running(tenant: Tenant, base_url: str, *, halted: bool) -> dict[str, Any]:
         "restarts": tenant.restarts,
         "started_ms": tenant.started_ms,
         "requests": tenant.requests,
+        "waiting": tenant.limits.waiting,
+        "limited": dict(tenant.limits.refused),
         "reloads": tenant.reloads,
         "budgets": tenant.spending.rows(),
         "variables": sorted(

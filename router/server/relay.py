@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
 from router.errors import UpstreamError
 from router.health import classes
 from router.upstream.client import UpstreamReply
@@ -23,6 +21,7 @@ KEEP_ALIVE_S = 15.0  # of silence, after which the client hears that somebody is
 TAIL_S = 2.0  # how long a provider may keep its reply open behind the end of the answer
 
 Settle = Callable[[], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class StreamRelay:
@@ -122,8 +121,9 @@ class StreamRelay:
             )
         return b"".join(self._held) + self._final
 
-    async def run(self, out: web.StreamResponse, settle: Settle) -> None:
-        """Pass on what was held and all that follows; ``settle`` is awaited before the end of the answer goes out.
+    async def run(self, write: Write, settle: Settle) -> None:
+        """Pass on what was held and all that follows: ``write`` takes it to the client. ``settle`` is awaited before
+        the end of the answer goes out.
 
         Raises UpstreamError (broken-stream) when the provider breaks off, or is silent for too long, before that end,
         and where it told of an error, even if it then ended the answer like any other.
@@ -135,17 +135,17 @@ class StreamRelay:
                 armed = loop.time()
                 if held := b"".join(self._held):
                     self._held.clear()
-                    await self._write(out, held)
+                    await self._write(write, held)
                     held = b""  # a stream lives long
                 final = self._final
                 while not (final or self._at_end):
-                    chunk = await self._next_chunk(out)
+                    chunk = await self._next_chunk(write)
                     if not chunk:
                         self._at_end, final = True, tap.finish()
                         break
                     passing, final = tap.feed(chunk)
                     if passing:
-                        await self._write(out, passing)
+                        await self._write(write, passing)
                     # Moving the deadline costs more than reading the clock, and it needn't be exact to the second.
                     now = loop.time()
                     if now - armed > self._idle_s * 0.02:
@@ -155,11 +155,11 @@ class StreamRelay:
                     if not tap.failed:
                         await settle()
                     if final:
-                        await out.write(final)
+                        await write(final)
                     idle.reschedule(loop.time() + min(TAIL_S, self._idle_s))
                     while not self._at_end:
                         if chunk := await reply.chunk():
-                            await out.write(b"".join(tap.feed(chunk)))
+                            await write(b"".join(tap.feed(chunk)))
                         else:
                             self._at_end = True
         except TimeoutError as error:
@@ -175,12 +175,12 @@ class StreamRelay:
                 tap.facts.error or "the stream ended before the answer did", error_class=classes.BROKEN_STREAM
             )
 
-    async def _write(self, out: web.StreamResponse, data: bytes) -> None:
+    async def _write(self, write: Write, data: bytes) -> None:
         self.client_stalled = True  # unless this comes back
-        await out.write(data)
+        await write(data)
         self.client_stalled = False
 
-    async def _next_chunk(self, out: web.StreamResponse) -> bytes:
+    async def _next_chunk(self, write: Write) -> bytes:
         if not self._keep_alive:
             return await self._reply.chunk()
         while True:
@@ -188,4 +188,4 @@ class StreamRelay:
                 async with asyncio.timeout(KEEP_ALIVE_S):
                     return await self._reply.chunk()
             except TimeoutError:
-                await self._write(out, self._keep_alive)
+                await self._write(write, self._keep_alive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
@@ -74,10 +75,15 @@ def error_reply(
     if request_id is not None:
         reply.headers.setdefault("x-router-request-id", request_id)
     if retry_after_s is not None:
-        reply.headers["Retry-After"] = str(max(1, round(retry_after_s)))
+        reply.headers["Retry-After"] = str(retry_after(retry_after_s))
     if not should_retry:
         reply.headers["x-should-retry"] = "false"
     return reply
+
+
+def retry_after(wait_s: float) -> int:
+    """A wait in the whole seconds of Retry-After; never shorter than it is."""
+    return max(1, math.ceil(wait_s))
 
 
 def json_reply(payload: object, *, status: int = 200) -> web.Response:

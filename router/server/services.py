@@ -15,7 +15,9 @@ from router.money.prices import PriceTable
 from router.routing.tokens import PieceSummaries
 from router.server.admission import HostRule, KeyRing
 from router.server.annotate import Annotator
+from router.server.drains import Drains
 from router.server.request_log import RequestLog
+from router.server.turnstile import Turnstile
 from router.upstream.client import Upstream
 from router.wire.piece_memory import PieceMemory
 from router.wire.request import Api
@@ -58,6 +60,8 @@ class Services:
     active: set[Exchange] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # whether nothing is active
     learned: dict[tuple[str, Api], Traits] = field(default_factory=dict)  # of targets that refused what we sent
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    drains: Drains = field(default_factory=Drains)
     refused_early: int = 0  # refused before there was a row: bad key, Host, size, …
 
     def __post_init__(self) -> None:

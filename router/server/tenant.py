@@ -34,6 +34,7 @@ from router.routing.rules import Target, script_rule
 from router.routing.tokens import PieceSummaries
 from router.server.admission import ClientKey, hash_key
 from router.server.draft_watch import Losing
+from router.server.limits import Limiter
 from router.server.listeners import Listener
 from router.server.ordering import Ordering
 from router.server.pricing import cache_discount
@@ -93,12 +94,14 @@ class Tenant:
         self._credentials = credentials
         self._may_run_commands = may_run_commands
         self.health = TargetHealth(profile)
+        self.limits = Limiter(profile.name, profile.limits)
         self.use(profile)
 
     def use(self, profile: Profile) -> None:
         """Swap in another version of the profile. Requests under way keep theirs."""
         self.profile = profile
         self.health.use(profile)
+        self.limits.use(profile.limits, time.monotonic())
         self.credentials = self._credentials.for_profile(profile.dotenv, allow_commands=self._may_run_commands)
         if self.script is not None and self.script.path != profile.script:
             self.script.close()

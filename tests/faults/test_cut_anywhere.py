@@ -309,7 +309,7 @@ async def relayed(form: Format, data: bytes, chance: random.Random) -> None:
     if error is not None:
         assert error.error_class == "broken-start"
         return
-    error = await failed(relay.run(client, client.settle))  # type: ignore[arg-type]
+    error = await failed(relay.run(client.write, client.settle))  # type: ignore[arg-type]
     if error is None:
         assert tap.ended
         assert client.settled_at >= 0

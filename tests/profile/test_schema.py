@@ -205,6 +205,7 @@ CASES = [
     Case("limits", "queue", "0", "-1", WHOLE),
     Case("limits", "per-key", "{ requests-per-minute = 30 }", "30", "expected a table"),
     Case("limits.per-key", "requests-per-minute", "30", '"30"', WHOLE),
+    Case("limits.per-key", "concurrent-requests", "4", "0", "of at least 1, got 0"),
     Case("lab's formats", "formats", '["openai-chat"]', '["openai"]', "providers.lab.formats"),
     Case("lab's address", "base-url", '"http://127.0.0.1:1/v1"', '"127.0.0.1:1"', "providers.lab.base-url"),
     Case("lab", "anthropic-base-url", '"http://127.0.0.1:9000"', "1", "providers.lab.anthropic-base-url"),
@@ -265,7 +266,7 @@ ALL_KEYS = {
     "adaptive": "weights min-requests explore half-life max-first-token min-success",
     "budget": "daily-usd monthly-usd mode on-exceed degrade-to",
     "limits": "requests-per-minute concurrent-requests queue per-key",
-    "limits.per-key": "requests-per-minute",
+    "limits.per-key": "requests-per-minute concurrent-requests",
     "lab": "formats base-url anthropic-base-url gemini-base-url auth api-key api-keys billing headers models proxy "
     "ca-file timeouts",
     "prices": "input output cache-read cache-write cache-write-1h",
