@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from router.advising.advice import Advice
-from router.advising.evidence import DAYS_FAILING, MOST_FAILING, at_least
+from router.advising.evidence import DAYS_FAILING, at_least
 from router.advising.inquiry import Inquiry
 from router.advising.past import PastRequest, failure
 from router.advising.records import Records, tokens
@@ -39,11 +39,12 @@ def failing_targets(inquiry: Inquiry) -> Iterator[Advice]:
         tries = list(_tries(inquiry, rule))
         failures = [each for each in tries if each.failed]
         days = {each.request.row.time_ms // DAY_MS for each in failures}
-        if at_least(len(failures), len(tries)) <= 0.5 or len(days) < DAYS_FAILING:
+        surely = at_least(len(failures), len(tries))
+        if surely <= 0.5 or len(days) < DAYS_FAILING:
             continue
         fallbacks = [Target(each.provider, each.model) for each in rule.fallback]
         for target, _ in Counter(each.answered for each in failures).most_common():
-            if target in fallbacks and records.in_all(target).at_most <= MOST_FAILING:
+            if target in fallbacks and records.in_all(target).at_most < surely:
                 found = _swapped(inquiry, records, rule, target, tries)
                 if found is not None:
                     yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -71,26 +72,27 @@ class Studied:
 Study = Callable[..., Studied]
 
 
+def look_into(
+    folder: Path,
+    text: str,
+    asks: Sequence[Ask],
+    *,
+    fails: Fails = never,
+    judges: Judges | None = None,
+    since_ms: int = NOW_MS - 30 * DAY_MS,
+    records: Sequence[Record] = (),
+) -> Studied:
+    """The asks served under these rules, behind some earlier records, and what the ledger then suggests."""
+    profile = load(folder / "profiles" / "work", text)
+    served = [*records, *serve(asks, profile, fails=fails, judges=judges)]
+    write(folder / "router.db", served)
+    past = read_past(Reader(folder / "router.db"), profile, PRICES, since_ms=since_ms, until_ms=NOW_MS)
+    inquiry = Inquiry(past, text, LABEL, lambda changed: load(folder / "tried" / "work", changed))
+    return Studied(folder, text, asks, profile, served, past, inquiry, advise(inquiry), fails, judges)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """``study(text, asks)``: the asks served under these rules, and what the ledger then suggests."""
-    number = iter(range(100))
-
-    def make(
-        text: str,
-        asks: Sequence[Ask],
-        *,
-        fails: Fails = never,
-        judges: Judges | None = None,
-        since_ms: int = NOW_MS - 30 * DAY_MS,
-        records: Sequence[Record] = (),
-    ) -> Studied:
-        folder = tmp_path / f"ledger{next(number)}"
-        profile = load(folder / "profiles" / "work", text)
-        served = [*records, *serve(asks, profile, fails=fails, judges=judges)]
-        write(folder / "router.db", served)
-        past = read_past(Reader(folder / "router.db"), profile, PRICES, since_ms=since_ms, until_ms=NOW_MS)
-        inquiry = Inquiry(past, text, LABEL, lambda changed: load(folder / "tried" / "work", changed))
-        return Studied(folder, text, asks, profile, served, past, inquiry, advise(inquiry), fails, judges)
-
-    return make
+    """``study(text, asks)``: see ``look_into``; each time in a folder of its own."""
+    number = count()
+    return lambda text, asks, **more: look_into(tmp_path / f"ledger{next(number)}", text, asks, **more)

@@ -60,7 +60,7 @@ def sound_day(rng: random.Random, start: int, day: int, *, sessions: int) -> lis
 DAYS = 8
 
 
-def sound_asks(seed: int = 1, *, count: int = DAYS, sessions: int = 2) -> list[Ask]:
+def sound_asks(seed: int = 1, *, count: int = DAYS, sessions: int = 1) -> list[Ask]:
     """Some days' work."""
     rng = random.Random(seed)
     return [ask for day, start in enumerate(days(count)) for ask in sound_day(rng, start, day, sessions=sessions)]
@@ -96,7 +96,7 @@ def big_default_asks(seed: int = 2) -> list[Ask]:
     rng = random.Random(seed)
     asks = sound_asks(seed)
     for day, start in enumerate(days(DAYS)):
-        for number in range(4):
+        for number in range(3):
             at, name = start + rng.randrange(8 * HOUR_MS), f"day{day}-explorer{number}"
             asks += session(
                 rng, at, name, requests=12, first=6_000, turn_of=12, subagent=True, background=True, tools=9,
@@ -121,10 +121,10 @@ def threshold_asks(seed: int = 3) -> list[Ask]:
     rng = random.Random(seed)
     asks: list[Ask] = []
     for day, start in enumerate(days(DAYS)):
-        for number in range(4):
+        for number in range(2):
             at = start + rng.randrange(8 * HOUR_MS)
             asks += session(rng, at, f"day{day}-session{number}", requests=40, first=5_000, grows=(800, 2_600))
-        asks += (question(rng, start + each * 5 * MINUTE_MS, f"day{day}-question{each}") for each in range(30))
+        asks += (question(rng, start + each * 5 * MINUTE_MS, f"day{day}-question{each}") for each in range(15))
     return asks
 
 
@@ -150,7 +150,7 @@ def draft_asks(seed: int = 4) -> list[Ask]:
     rng = random.Random(seed)
     asks = sound_asks(seed)
     for day, start in enumerate(days(DAYS)):
-        for number in range(25):
+        for number in range(20):
             at = start + rng.randrange(9 * HOUR_MS)
             asks.append(question(rng, at, f"day{day}-thought{number}", tokens=(2_000, 12_000), model="claude-opus-4-5"))
     return asks
@@ -182,7 +182,7 @@ def sibling_asks(seed: int = 5) -> list[Ask]:
     rng = random.Random(seed)
     asks = sound_asks(seed)
     for day, start in enumerate(days(DAYS)):
-        for number in range(20):
+        for number in range(16):
             at = start + rng.randrange(9 * HOUR_MS)
             asks.append(question(rng, at, f"day{day}-ci{number}", tokens=(300, 8_000), tags=["ci"]))
             asks.append(question(rng, at + HOUR_MS, f"day{day}-people{number}", tokens=(300, 8_000)))
@@ -205,7 +205,7 @@ def lost_cache_asks(seed: int = 6) -> list[Ask]:
     rng = random.Random(seed)
     asks: list[Ask] = []
     for day, start in enumerate(days(DAYS)):
-        for number in range(4):
+        for number in range(2):
             at = start + rng.randrange(8 * HOUR_MS)
             asks += session(
                 rng, at, f"day{day}-session{number}", requests=25, first=60_000, turn_of=3,

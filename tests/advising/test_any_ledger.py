@@ -62,6 +62,7 @@ def some_asks(rng: Random) -> list[Ask]:
     return [without(ask, **{rng.choice(flags): rng.random() < 0.5}) if rng.random() < 0.2 else ask for ask in asks]
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("seed", range(80))
 def test_advice_never_promises_a_loss(study: Study, seed: int) -> None:
     rng = Random(seed)
@@ -80,6 +81,7 @@ def test_advice_never_promises_a_loss(study: Study, seed: int) -> None:
         json.dumps(asdict(advice))
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("seed", range(30))
 def test_nothing_is_said_of_sound_rules(study: Study, seed: int) -> None:
     found = study(ledgers.SOUND, ledgers.sound_asks(seed + 100))

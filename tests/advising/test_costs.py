@@ -10,7 +10,7 @@ from router.advising.costs import Line
 from router.replaying.report import replay
 from router.routing.rules import Target
 from tests.advising import ledgers
-from tests.advising.conftest import Studied, Study
+from tests.advising.conftest import Studied, look_into
 from tests.advising.world import PRICES, load
 
 SONNET, HAIKU, OPUS, GROQ = (
@@ -21,9 +21,9 @@ SONNET, HAIKU, OPUS, GROQ = (
 )
 
 
-@pytest.fixture
-def found(study: Study) -> Studied:
-    return study(ledgers.THRESHOLD, ledgers.threshold_asks())
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    return look_into(tmp_path_factory.mktemp("ledger"), ledgers.THRESHOLD, ledgers.threshold_asks())
 
 
 def test_requests_moved_one_by_one_cost_what_all_do_at_once(found: Studied) -> None:

@@ -34,11 +34,11 @@ def everything(home: Home) -> dict[str, bytes]:
 
 
 LOST = """\
-1. lost-cache  saves $3.64 of $41.41 (9%)
-   256 requests left 20,492,767 cached tokens behind, and paid $3.64 more than
+1. lost-cache  saves $1.85 of $20.75 (9%)
+   128 requests left 10,276,151 cached tokens behind, and paid $1.85 more than
    if they had stayed
-   - 256 times when what people say → groq took over
-   (256 requests of 8 days replayed at known prices; the length of other answers
+   - 128 times when what people say → groq took over
+   (128 requests of 8 days replayed at known prices; the length of other answers
    and what caches would have held are estimates)
    To do: write sticky = "cache" under [routing], in profiles/work/routing.toml.
       target = "anthropic/claude-sonnet-4-5"
@@ -53,7 +53,7 @@ def test_advice_in_a_terminal_fits_its_width(run: Any, recorded: Recorded, termi
     result = run("advise", "work")
     assert result.exit_code == 0
     assert result.stdout == f"\n{LOST}"
-    assert result.stderr == "800 requests of 8 days, $41.41\n"
+    assert result.stderr == "400 requests of 8 days, $20.75\n"
 
 
 def test_commands_stand_on_lines_of_their_own(run: Any, recorded: Recorded, terminal: None) -> None:
@@ -77,8 +77,8 @@ def test_in_a_pipe_nothing_is_cut_or_coloured(run: Any, recorded: Recorded) -> N
     recorded(ledgers.THRESHOLD, ledgers.threshold_asks())
     result = run("advise", "work")
     assert "\x1b" not in result.output
-    assert "   short → groq: input-tokens-lt 6,000 would have been cheaper than 40,000\n" in result.stdout
-    assert "     -match = { input-tokens-lt = 40_000 }\n     +match = { input-tokens-lt = 6000 }\n" in result.stdout
+    assert "   short → groq: input-tokens-lt 7,000 would have been cheaper than 40,000\n" in result.stdout
+    assert "     -match = { input-tokens-lt = 40_000 }\n     +match = { input-tokens-lt = 7000 }\n" in result.stdout
 
 
 def test_json_has_keys_that_stay(run: Any, recorded: Recorded) -> None:
