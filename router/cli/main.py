@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Show which rule takes a request, and why."),
     "usage": ("usage", "Show what was spent, by rule or otherwise."),
     "requests": ("requests", "Show the latest requests, or one with its calls."),
+    "replay": ("replay", "Show where past requests would have gone by other rules."),
     "advise": ("advise", "Show what past requests suggest to change in the rules."),
     "providers": ("providers", "List the known providers and whether their keys are there."),
     "models": ("models", "List models with their context windows and prices."),
