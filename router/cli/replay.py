@@ -39,7 +39,7 @@ _SHOWN = 10_000  # requests, above which it takes long enough to show how far it
     epilog=examples(
         "router replay work --rules new-routing.toml",
         "router replay work --rules new-routing.toml --since 30d",
-        "router replay work --rules try/routing.toml --since 2026-11-01 --until 2026-11-15 --json",
+        "router replay work --rules try/routing.toml --since 2026-11-01 --json",
     ),
 )
 @click.argument("name", shell_complete=profile_names)
@@ -168,7 +168,7 @@ def _show(report: Replay, scope: Scope, after: Profile) -> None:
     lines = [_line(was, would, sums) for (was, would), sums in _by_weight(report.moved_pairs)]
     others = {
         "(as before)": report.stays,
-        "(another rule, same target)": report.retaken,
+        "(only another rule)": report.retaken,
         "(can't be told)": report.unknown,
     }
     lines += [_line(what, "", sums) for what, sums in others.items() if sums.requests]
@@ -196,13 +196,13 @@ def _show(report: Replay, scope: Scope, after: Profile) -> None:
         _echo(text)
     click.echo()
     _echo(_summary(report), bold=True)
-    output.note("Costs after are estimates. Keys, breakers and cooldowns of the time aren't replayed.")
+    output.note("Costs after are estimates; keys, breakers and cooldowns aren't replayed.")
 
 
 def _echo(text: str, *, bold: bool = False) -> None:
     """A sentence, its further lines indented."""
     for number, line in enumerate(output.wrap(text, 2)):
-        click.secho(f"  {line}" if number else line, bold=bold)
+        click.secho(f"  {line}" if number else line, bold=bold or None)
 
 
 def _by_weight(pairs: Mapping[tuple[str, str], Sums]) -> list[tuple[tuple[str, str], Sums]]:

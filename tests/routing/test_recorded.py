@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from router.routing.concepts import Concept
+from router.routing.conditions import CONDITIONS
 from router.routing.explain import explain
 from router.routing.facts import FactUnknown, RequestFacts
 from router.routing.recorded import RecordedFacts
@@ -96,6 +98,24 @@ def test_what_was_not_asked_then_is_unknown_now(bench: Any, match: str) -> None:
     assert explanation.refusal is not None
     assert explanation.considered[0].holds is None
     assert explanation.considered[0].verdicts[0].seen == "unknown"
+
+
+VALUES = {
+    "has-tool": '"Bash"', "model-equals": '"m"', "model-matches": '"m*"', "client": '"sdk"', "api": '"gemini"',
+    "key": '"alice"', "tag": '"ci"', "provider-used": '"groq"', "time": '"09:00-10:00"', "weekday": '"fri"',
+}  # fmt: skip
+ASKED_THEN = {"keywords", "concept", "header"}
+
+
+@pytest.mark.parametrize("key", [key for key in CONDITIONS if key not in ASKED_THEN])
+def test_every_other_condition_can_be_answered_whatever_the_rules_were_then(bench: Any, key: str) -> None:
+    facts = RecordedFacts(recorded(bench.routes(""), count_tokens=True))
+    number = key.rpartition("-")[2] in ("lt", "lte", "gt", "gte", "eq")
+    condition = bench.compile(
+        tomllib.loads(f"match = {{ {key} = {VALUES.get(key, '1' if number else 'true')} }}")["match"]
+    )
+    assert condition.holds(facts) in (True, False)
+    assert bench.compile({"image": "last-turn"}).holds(facts) is False
 
 
 @pytest.mark.parametrize(
