@@ -42,6 +42,7 @@ def shown_json(profile: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
             name: {"target": target_text(table), "pin": isinstance(table, dict) and bool(table.get("pin"))}
             for name, table in written.get("aliases", {}).items()
         },
+        "limits": dict(written.get("limits", {})),
         "budgets": list(row.get("budgets", ())),
         "default": None if routes.default is None else target_text(routes.default.raw),
         "urls": {provider: dict(addresses) for provider, addresses in provider_urls(profile).items()},
@@ -65,6 +66,8 @@ def fields(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Rules", "\n".join(map(_rule, told["rules"])) or "none"
     yield "Aliases", "\n".join(_alias(name, alias) for name, alias in told["aliases"].items()) or "none"
     yield "Default", told["default"] or "none: what no rule takes goes to a provider that lists the model"
+    if told["limits"]:
+        yield "Limits", "\n".join(_limits(told["limits"]))
     if told["budgets"]:
         yield "Budgets", "\n".join(lines(told["budgets"]))
     for provider, addresses in told["urls"].items():
@@ -83,6 +86,14 @@ def _port(told: Mapping[str, Any]) -> str:
 def _rule(rule: Mapping[str, Any]) -> str:
     target = ", then ".join([rule["target"], *rule["fallback"]])
     return f"[{rule['name']}] {rule['condition']} -> {target} (priority: {rule['priority']})"
+
+
+def _limits(limits: Mapping[str, Any]) -> Iterator[str]:
+    """Those of the profile, then those of each of its client keys, in the words of its file."""
+    for whose, table in (("", limits), ("per key: ", limits.get("per-key", {}))):
+        said = [f"{key} {value}" for key, value in table.items() if key != "per-key"]
+        if said:
+            yield whose + ", ".join(said)
 
 
 def _alias(name: str, alias: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """One client request, start to end. Read this file first: ``Exchange.run`` is the walk, in order.
 
     arrive      the listener and the URL have named the profile and the wire format (``front.py``)
-    admit       key, Host, size: from the head alone (``front.py``)
+    admit       key, Host, size, a place within the profile's limits: from the head alone (``front.py``)
     read        the body, as raw top-level fields
     decide      facts in, candidates out: the same ``decide`` that `router explain` calls
     record      the rows of the request and its call are committed before a provider is called (``accounts.py``)
@@ -333,7 +333,7 @@ class Exchange:
             )
 
     def close(self) -> None:
-        """Whatever happened: give the place back, end the call, settle what isn't settled, have the facts written down."""
+        """Whatever happened: give the place back, end the call, settle what isn't, have the facts written down."""
         if self._place is not None:
             self.tenant.limits.leave(self._place, time.monotonic())
         self.services.drains.end(self)
