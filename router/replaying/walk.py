@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from router.health.prompt_caches import LIFETIME_S, PromptCaches
+from router.ledger.history import PastInput
 from router.ledger.traffic import PastExchange
 from router.money.budget import Limits, Scope
 from router.money.prices import PriceTable
@@ -226,6 +227,9 @@ class _Walk:
             self.tenant.gave(row.response_id, served, own=own)
         if usage.output is not None:
             health.performance.observe(key, health.now, ok=True, output_tokens=usage.output)
+        total = usage.total_input
+        if total is not None and row.estimated_input and not row.usage_estimated:
+            self.tenant.learn_factors([PastInput(*key, row.estimated_input, total)])
         self._cache(self.would, row, record, served, usage)
         if row.conversation is not None:
             health.caches.note(row.conversation, key, believed(usage), health.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -171,11 +172,18 @@ def test_budgets_begin_with_what_was_spent_before(run: Any, traffic: None, tmp_p
         assert (after.get("anthropic/claude-haiku-4-5", 0) == 0) is spent
 
 
-def test_long_work_shows_how_far_it_is(run: Any, traffic: None, rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "_SHOWN", 1)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    shown = replay._with_progress([], 5, "Replaying")
-    assert list(shown) == []
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("requests", "shown"), [(9_999, False), (10_000, True)])
+def test_long_work_shows_how_far_it_is(requests: int, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    rows: Any = range(requests)
+    assert list(replay._with_progress(rows, requests, "Replaying")) == list(rows)
+    assert ("100%" in screen.getvalue()) is shown
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

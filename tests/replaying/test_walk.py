@@ -304,6 +304,15 @@ def test_who_can_not_serve_a_request_is_passed_over(
     assert [dropped.why for dropped in found.decided.passed_over] == whys
 
 
+def test_how_much_fits_is_learned_on_the_way(bench: Bench) -> None:
+    """Of what we take for 10,000 tokens the big model makes 18,000; the small one is of its family."""
+    text = NARROW.replace("context = 1000\ntools = false", "context = 25000")
+    large = {"tokens": 15_000, "estimated_input": 15_000}
+    rows = [asked(minute, BIG, tokens=10_000, estimated_input=10_000, input=18_000) for minute in range(20)]
+    assert where(bench.replayed([asked(0, BIG, **large)], text)) == [SMALL]
+    assert where(bench.replayed([*rows, asked(30, BIG, **large)], text))[-1] == BIG
+
+
 def test_where_nobody_can_it_is_refused(bench: Bench) -> None:
     (found,) = bench.replayed([asked(tool_count=1)], NARROW.replace(f', "{BIG}"', ""))
     assert (where([found]), found.served, found.nano_usd) == ([None], None, 0)
