@@ -152,7 +152,9 @@ def test_a_model_without_a_price_says_what_to_do(run: Any, model: str, said: str
 def kept(home: Home) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(home.database)
     try:
-        return connection.execute("SELECT profile, name, hash, tail, revoked_ms, daily_usd, monthly_usd FROM keys").fetchall()
+        return connection.execute(
+            "SELECT profile, name, hash, tail, revoked_ms, daily_usd, monthly_usd FROM keys"
+        ).fetchall()
     finally:
         connection.close()
 
