@@ -58,8 +58,8 @@ def test_all_problems_are_shown_with_file_line_and_key_and_the_status_is_2(run: 
 
 
 def test_keys_that_do_nothing_yet_are_warned_of(run: Any, home: Home) -> None:
-    add(home, "work", '[default]\nto = "groq"\n[limits]\nqueue = 5\n')
-    assert "limits: isn't active yet" in run("check", "work").stdout
+    add(home, "work", '[default]\nto = "groq"\n[log]\nbodies = "all"\n')
+    assert "log.bodies: isn't active yet" in run("check", "work").stdout
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,8 @@ def test_a_candidate_has_its_address_key_and_estimated_price(run: Any, monkeypat
             "input_tokens": 150000,
             "input_nano_usd": 450_000_000,
             "input_usd": 0.45,
+            "reserved_nano_usd": None,
+            "reserved_usd": None,
         }
     ]
     assert "secret" not in run("explain", "work", "--tokens", "1").output

@@ -68,7 +68,7 @@ def test_without_a_profile_all_are_shown_by_profile_and_rule(run: Any, promised:
 
 def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None) -> None:
     report = json.loads(run("usage", "--profile", "work", "--json").stdout)
-    assert list(report) == ["by", "profiles", "rows", "total", "deleted"]
+    assert list(report) == ["by", "profiles", "rows", "total", "deleted", "budgets"]
     assert report["by"] == ["rule"]
     assert report["profiles"] == [{"profile": "work", "since": None, "until": None, "timezone": "UTC"}]
     assert list(report["rows"][0]) == [
