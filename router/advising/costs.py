@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 
 from router.advising.past import Past, PastRequest
 from router.health.prompt_caches import PromptCaches
-from router.replaying.facts import record_of
 from router.routing.rules import Target
 from router.server.pricing import cost_at
 from router.wire.usage import Usage
@@ -90,14 +89,15 @@ class Costs:
         row, earlier = request.row, self._was.get(request.number)
         if target == request.target and before == earlier:
             return row.cost_nano_usd
-        record = record_of(row) or {}
         cached = self._cached(request, target, before)
         if target != request.target:
-            return self._pricing.at(row, target, record=record, cached=cached).nano_usd
+            return self._pricing.at(row, target, record=request.record, cached=cached).nano_usd
         was = self._cached(request, target, earlier)
         if was == cached or row.cost_nano_usd is None:
             return row.cost_nano_usd
-        now, then = (self._pricing.at(row, target, record=record, cached=each).nano_usd for each in (cached, was))
+        now, then = (
+            self._pricing.at(row, target, record=request.record, cached=each).nano_usd for each in (cached, was)
+        )
         return row.cost_nano_usd if now is None or then is None else max(0, row.cost_nano_usd + now - then)
 
     def _cached(self, request: PastRequest, target: Target, before: int | None) -> int:
@@ -105,8 +105,8 @@ class Costs:
         provider, model = self._past.profile.providers.get(target.provider), target.model or ""
         if before is None or provider is None:
             return 0
-        earlier = self._past.requests[before].row
-        record = record_of(earlier) or {}
+        request_before = self._past.requests[before]
+        earlier, record = request_before.row, request_before.record
         there = (earlier.provider, earlier.model) == (target.provider, target.model)
         usage = earlier.usage if there else self._pricing.at(earlier, target, record=record, cached=0).usage
         if usage is None:

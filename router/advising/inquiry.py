@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from functools import cached_property
@@ -17,8 +17,8 @@ from router.advising.past import Past, PastRequest
 from router.advising.words import counted, days
 from router.errors import ConfigError
 from router.profile.profile import Profile
-from router.replaying.walk import Replayed, replayed
-from router.routing.rules import Rule
+from router.replaying.walk import replayed
+from router.routing.rules import Rule, Target
 
 Load = Callable[[str], Profile | None]
 """The profile that a text of routing.toml makes; None where there are errors in it."""
@@ -107,17 +107,19 @@ class Inquiry:
         """What other rules do to some requests and the rest of their conversations: against what was, or where other
         rules than today's decided some of them, against what today's would have done."""
         requests = self._with_conversations(of)
-        now = None if self._decided_as_now(requests) else list(self._replayed(self.profile, requests))
+        as_now = self._decided_as_now(requests)
+        earlier = _recorded(requests) if as_now else self._outcomes(self.profile, requests)
+        later = self._outcomes(profile, requests)
         moved, lost = list[PastRequest](), Counter[str | None]()
         unknown = refused = before = after = 0
-        for place, (request, then) in enumerate(zip(requests, self._replayed(profile, requests), strict=True)):
-            was = _recorded(then) if now is None else _replayed(now[place], then)
-            if was is None or then.decided is None:
+        for request in requests:
+            was, then = earlier.get(request.row.id), later.get(request.row.id)
+            if was is None or then is None:
                 unknown += 1
                 continue
-            if not was.stays:
+            if not (then.stays if as_now else was.served == then.served):
                 moved.append(request)
-            if was.rule != _rule(then):
+            if was.rule != then.rule:
                 lost[was.rule] += 1
             if request.target is None:
                 continue  # it failed; what it would have cost otherwise was neither paid nor saved
@@ -145,26 +147,28 @@ class Inquiry:
         since_ms = self.past.rules_since_ms
         return not requests or (since_ms is not None and requests[0].row.time_ms >= since_ms)
 
-    def _replayed(self, profile: Profile, requests: Sequence[PastRequest]) -> Iterator[Replayed]:
-        rows = (request.row for request in requests)
-        return replayed(rows, profile, self.past.prices, self.past.learned, before=self.profile)
+    def _outcomes(self, profile: Profile, requests: Sequence[PastRequest]) -> dict[str, _Outcome]:
+        """What becomes of requests by some rules, by their id, as far as that can be told."""
+        past = self.past
+        found = replayed(past.rows(requests), profile, past.prices, past.learned, before=self.profile)
+        outcomes = {}
+        for one in found:
+            if one.decided is not None:
+                rule = one.decided.rule.hash if one.decided.rule is not None else None
+                outcomes[one.row.id] = _Outcome(rule, one.served, one.stays, one.nano_usd)
+        return outcomes
 
 
-class _Was(NamedTuple):
-    """What became of a request before: ``stays`` if it goes to the same target as then."""
+class _Outcome(NamedTuple):
+    """What becomes of a request. ``stays``: it goes to the target that it went to."""
 
     rule: str | None
+    served: Target | None
     stays: bool
     nano_usd: int | None
 
 
-def _rule(one: Replayed) -> str | None:
-    return one.decided.rule.hash if one.decided is not None and one.decided.rule is not None else None
-
-
-def _recorded(then: Replayed) -> _Was:
-    return _Was(then.row.rule_hash, then.stays, then.row.cost_nano_usd)
-
-
-def _replayed(now: Replayed, then: Replayed) -> _Was | None:
-    return None if now.decided is None else _Was(_rule(now), now.served == then.served, now.nano_usd)
+def _recorded(requests: Iterable[PastRequest]) -> dict[str, _Outcome]:
+    """What became of requests."""
+    rows = (request.row for request in requests)
+    return {row.id: _Outcome(row.rule_hash, None, True, row.cost_nano_usd) for row in rows}

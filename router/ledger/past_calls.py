@@ -36,6 +36,18 @@ def calls(connection: sqlite3.Connection, profile: str, since_ms: int, until_ms:
     return map(PastCall._make, connection.execute(_CALLS, (profile, since_ms, until_ms)))
 
 
+def since_of_latest(
+    connection: sqlite3.Connection, profile: str, since_ms: int, until_ms: int, most: int
+) -> int | None:
+    """When the first of a profile's latest so many settled requests to generate came; None if there are no more."""
+    row = connection.execute(
+        "SELECT time_ms FROM requests WHERE profile = ? AND time_ms >= ? AND time_ms < ? AND state = 'settled' "
+        "AND kind = 'generate' ORDER BY time_ms DESC LIMIT 2 OFFSET ?",
+        (profile, since_ms, until_ms, most - 1),
+    ).fetchall()
+    return row[0][0] if len(row) > 1 else None
+
+
 def first_under(connection: sqlite3.Connection, profile: str, file_hash: str, since_ms: int) -> int | None:
     """When the first request came, since a moment, that a version of the profile's files decided."""
     row = connection.execute(

@@ -255,6 +255,11 @@ class Reader:
         with self._open() as connection:
             return list(past_calls.calls(connection, profile, since_ms, until_ms))
 
+    def since_of_latest(self, profile: str, since_ms: int, until_ms: int, most: int) -> int | None:
+        """When the first of a profile's latest so many settled requests to generate came; None if there are no more."""
+        with self._open() as connection:
+            return past_calls.since_of_latest(connection, profile, since_ms, until_ms, most)
+
     def first_under(self, profile: str, file_hash: str, since_ms: int = BEGINNING) -> int | None:
         """When the first request came, since a moment, that a version of the profile's files decided."""
         with self._open() as connection:

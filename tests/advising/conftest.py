@@ -65,7 +65,7 @@ class Studied:
 
     def replayed(self, advice: Advice) -> Replay:
         """What `router replay` says of the edit."""
-        rows = [request.row for request in self.past.requests]
+        rows = list(self.past.rows(self.past.requests))
         return replay(rows, self.edited(advice), PRICES, before=self.profile)
 
 

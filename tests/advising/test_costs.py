@@ -56,7 +56,7 @@ def test_requests_moved_one_by_one_cost_what_all_do_at_once(found: Studied) -> N
 )
 def test_it_is_what_a_replay_says(found: Studied, old: str, new: str, cheaper: bool) -> None:
     profile = load(found.folder / "other" / "work", found.text.replace(old, new))
-    rows = [request.row for request in found.past.requests]
+    rows = found.past.rows(found.past.requests)
     replayed = replay(rows, profile, PRICES, before=found.profile, learned=found.past.learned)
     to = {}
     for request in found.past.requests:
