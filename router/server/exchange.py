@@ -141,7 +141,8 @@ class Exchange:
     async def _walk(self) -> web.StreamResponse:
         self.services.enter(self)
         try:
-            await self.services.turnstile.turn(self.tenant.name, self._line)
+            work = 1 + (self.request.content_length or 0) // LARGE_BODY
+            await self.services.turnstile.turn(self.tenant.name, self._line, work)
             if self._place is not None and self._place.waited_s:
                 self.account.trace.append(f"waited {self._place.waited_s:.1f} s for its turn: [limits]")
             self.view = await self.read()  # no name of our own for it: a stream lives long, the body needn't

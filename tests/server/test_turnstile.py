@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.server import turnstile as module
-from router.server.turnstile import ALONE, AT_ONCE_S, SHARED_S, SHARED_TURNS, Turnstile
+from router.server.turnstile import ALONE, IDLE_TURN_S, SHARED, SHARED_S, Turnstile
 from tests.support.aftermath import leaving_nothing
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE
 from tests.support.provider import FakeProvider
 from tests.support.raw import RawClient, request
 from tests.support.serving import serving
+
+SHARED_TURNS = round(1 / SHARED)
 
 
 class Clock:
@@ -103,15 +106,26 @@ async def test_where_there_are_others_one_passes_in_some_turns(crowd: Crowd, clo
 
 async def test_who_comes_now_and_then_doesn_t_wait(crowd: Crowd, clock: Clock) -> None:
     for name in "abab":
-        clock.now += 2 * AT_ONCE_S
+        clock.now += SHARED_TURNS * 2 * IDLE_TURN_S
         with pytest.raises(StopIteration):
             crowd.turnstile.turn(name, "").send(None)
+        await crowd.turns(1)
 
 
 async def test_lines_of_a_profile_take_turns(crowd: Crowd) -> None:
     crowd.come(*["noisy"] * 20, "quiet", profile="a")
     passed = await crowd.all_through()
     assert passed.index("quiet") <= ALONE + 1
+
+
+async def test_after_much_work_the_next_waits_for_longer(crowd: Crowd) -> None:
+    crowd.come("a")
+    await crowd.turns(1)
+    crowd.tasks.append(asyncio.create_task(crowd.turnstile.turn("a", "a", 5 * ALONE)))
+    await crowd.turns(1)
+    crowd.come("a")
+    assert await crowd.turns(4) == 1
+    assert await crowd.turns(4) == 2
 
 
 async def test_who_has_left_takes_no_turn(crowd: Crowd) -> None:
@@ -129,8 +143,7 @@ async def test_who_has_left_takes_no_turn(crowd: Crowd) -> None:
 def test_of_those_who_wait_the_profiles_are_served_by_turns(names: list[str]) -> None:
     async def order() -> list[str]:
         crowd = Crowd()
-        crowd.turnstile._passed = ALONE  # nobody passes at once
-        crowd.turnstile._began = float("inf")
+        crowd.turnstile._busy, crowd.turnstile._since = 100.0, time.monotonic()  # nobody passes at once
         crowd.come(*names)
         return await crowd.all_through()
 
@@ -161,4 +174,4 @@ async def test_in_the_server_too(tmp_path: Path) -> None:
             await client.__aexit__()
         assert statuses == {200}
         place = [received.headers.get("user-agent") for received in provider.requests].index("quiet")
-    assert place < 50
+    assert place < 20
