@@ -17,7 +17,9 @@ from router.advising.past import Past, PastRequest
 from router.advising.words import counted, days
 from router.errors import ConfigError
 from router.profile.profile import Profile
+from router.providers.credentials import Credentials
 from router.replaying.walk import replayed
+from router.routing.conditions.surroundings import BudgetUsed
 from router.routing.rules import Rule, Target
 
 Load = Callable[[str], Profile | None]
@@ -60,12 +62,14 @@ class Change(NamedTuple):
 
 @dataclass
 class Inquiry:
-    """``text`` is the profile's routing.toml, called ``label``. ``remarks`` say what couldn't be looked at."""
+    """``text`` is the profile's routing.toml, called ``label``; ``credentials`` say which providers have a key, for
+    requests that no rule takes. ``remarks`` say what couldn't be looked at."""
 
     past: Past
     text: str
     label: str
     load: Load
+    credentials: Credentials
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -139,18 +143,34 @@ class Inquiry:
 
     def _with_conversations(self, of: Collection[int]) -> list[PastRequest]:
         every = self.past.requests
+        if self._depends:
+            return every
         conversations = {every[number].row.conversation for number in of} - {None}
         chosen = set(of)
         return [each for each in every if each.number in chosen or each.row.conversation in conversations]
 
+    @cached_property
+    def _depends(self) -> bool:
+        """Whether where a request goes depends on those of other conversations: whose turn it is, what is spent."""
+        routes = self.profile.routes
+        rules = list(routes.all_rules())
+        leaves = (leaf for rule in rules if rule.match is not None for leaf in rule.match.leaves())
+        return {routes.strategy, *(rule.strategy or "first-match" for rule in rules)} != {"first-match"} or any(
+            isinstance(leaf, BudgetUsed) for leaf in leaves
+        )
+
     def _decided_as_now(self, requests: Sequence[PastRequest]) -> bool:
+        """Whether today's rules decided all of them, and a replay can know how."""
         since_ms = self.past.rules_since_ms
-        return not requests or (since_ms is not None and requests[0].row.time_ms >= since_ms)
+        began = not requests or (since_ms is not None and requests[0].row.time_ms >= since_ms)
+        return began and not self._depends
 
     def _outcomes(self, profile: Profile, requests: Sequence[PastRequest]) -> dict[str, _Outcome]:
         """What becomes of requests by some rules, by their id, as far as that can be told."""
         past = self.past
-        found = replayed(past.rows(requests), profile, past.prices, past.learned, before=self.profile)
+        found = replayed(
+            past.rows(requests), profile, past.prices, past.learned, before=self.profile, credentials=self.credentials
+        )
         outcomes = {}
         for one in found:
             if one.decided is not None:

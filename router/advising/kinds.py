@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,12 +46,12 @@ class Found:
     too_few: int | None = None
 
 
-def advise(inquiry: Inquiry) -> Found:
-    """Everything that a profile's past suggests."""
+def advise(inquiry: Inquiry, finders: Iterable[Finder] = tuple(KINDS.values())) -> Found:
+    """Everything that a profile's past suggests, or what some of the kinds are about."""
     past = inquiry.past
     if len(past.requests) < ENOUGH:
         return Found(too_few=ENOUGH)
-    found = [advice for find in KINDS.values() for advice in find(inquiry)]
+    found = [advice for find in finders for advice in find(inquiry)]
     found.sort(key=lambda advice: -(advice.saving_nano_usd or 0))
     return Found(tuple(found), tuple(dict.fromkeys((*_unseen(inquiry), *inquiry.remarks))))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,13 +19,15 @@ from router.ledger import periods
 from router.profile.files import Unreadable, label_of, read_text
 from router.profile.profile import Profile
 from router.profile.watch import MAIN
+from router.providers.credentials import Credentials
 
 if TYPE_CHECKING:
     from router.advising.advice import Advice, Edit
-    from router.advising.kinds import Found
+    from router.advising.kinds import Finder, Found
     from router.advising.past import Past
 
-_INDENT = 3
+_INDENT: Final = 3
+_SHOWN: Final = 10_000  # requests, above which it takes long enough to show how far it is
 
 
 @click.command(
@@ -51,11 +57,25 @@ def command(places: Places, name: str, since: str, as_json: bool) -> None:
         return places.load(name, text=text).profile
 
     label = label_of(places.found[name], MAIN)
-    found = advise(Inquiry(past, _text(places, name), label, load))
+    inquiry = Inquiry(past, _text(places, name), label, load, Credentials(os.environ))
+    with _progress(len(past.requests)) as finders:
+        found = advise(inquiry, finders)
     if as_json:
         output.show_json(_json(past, found))
     else:
         _show(past, found, label)
+
+
+@contextmanager
+def _progress(requests: int) -> Iterator[Iterable[Finder]]:
+    """What to look for, one after the other; a terminal sees how far it is where there is much to look at."""
+    from router.advising.kinds import KINDS
+
+    if requests < _SHOWN or not sys.stderr.isatty():
+        yield KINDS.values()
+        return
+    with click.progressbar(KINDS.values(), label="Looking", file=sys.stderr) as shown:
+        yield shown
 
 
 def _text(places: Places, name: str) -> str:

@@ -17,6 +17,7 @@ from router.ledger.entry import AttemptRecord
 from router.ledger.reports import Reader
 from router.ledger.writing import Record, Settle
 from router.profile.profile import Profile
+from router.providers.credentials import Credentials
 from router.replaying.report import Replay, replay
 from tests.advising.world import DAY_MS, NOW_MS, PRICES, Ask, Fails, Judges, load, never, serve, total, write
 
@@ -87,7 +88,7 @@ def look_into(
     served = [*records, *serve(asks, profile, fails=fails, judges=judges)]
     write(folder / "router.db", served)
     past = read_past(Reader(folder / "router.db"), profile, PRICES, since_ms=since_ms, until_ms=NOW_MS)
-    inquiry = Inquiry(past, text, LABEL, lambda changed: load(folder / "tried" / "work", changed))
+    inquiry = Inquiry(past, text, LABEL, lambda changed: load(folder / "tried" / "work", changed), Credentials({}))
     return Studied(folder, text, asks, profile, served, past, inquiry, advise(inquiry), fails, judges)
 
 
