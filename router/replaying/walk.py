@@ -286,12 +286,12 @@ def believed(usage: Usage) -> int:
 
 def _stays(row: PastExchange, decided: Decided) -> bool:
     """Whether a request goes where it went, or where it was answered in the end. The same rule in the same order sends
-    it there also where another target was called for reasons of that moment."""
-    rule, target = decided.rule, decided.target
-    if rule is not None and rule.hash == row.rule_hash and decided.decision is not None and not decided.decision.why:
-        return True
-    if target is None:
+    it to one of its own there also where another was called, or none, for reasons of that moment."""
+    rule, target, decision = decided.rule, decided.target, decided.decision
+    if target is None or decision is None:
         return row.attempts == 0
+    if rule is not None and rule.hash == row.rule_hash and target in decision.candidates and not decision.why:
+        return True
     called = (row.first_provider, row.first_model), (row.provider, row.model)
     return (target.provider, target.model) in called
 

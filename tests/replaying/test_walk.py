@@ -121,6 +121,41 @@ def test_a_follow_up_goes_to_whoever_would_have_given_the_reply(bench: Bench) ->
     assert found[1].decided.refusal == "the reply that it continues would have been translated, and kept nowhere"
 
 
+@pytest.mark.parametrize(
+    ("columns", "stays"),
+    [
+        pytest.param({"target": SMALL}, True, id="it went there"),
+        pytest.param({"target": BIG}, False, id="it went elsewhere"),
+        pytest.param({"target": BIG, "first": SMALL}, True, id="it would have gone there, had that answered"),
+        pytest.param({"target": SMALL, "first": BIG}, True, id="it was answered there in the end"),
+        pytest.param({"target": BIG, "same": True}, True, id="its own rule's target wasn't called at that moment"),
+        pytest.param({"target": None, "same": True}, True, id="nor was any other"),
+        pytest.param({"target": None}, False, id="nobody took it"),
+        pytest.param({"target": BIG, "same": True, "image": True}, False, id="what stands behind the rule is another"),
+        pytest.param({"target": None, "same": True, "image": True}, False, id="or is new"),
+    ],
+)
+def test_what_stays_and_what_moves(bench: Bench, columns: dict[str, Any], stays: bool) -> None:
+    text = f"""
+    [[rule]]
+    match = {{ always = true }}
+    target = "{SMALL}"
+    [default]
+    target = "{OTHER}"
+    [models."{SMALL}"]
+    images = false
+    """
+    profile = bench.profile(text)
+    columns = dict(columns)
+    first = columns.pop("first", columns["target"])
+    provider, _, model = (first or "").partition("/")
+    rule_hash = profile.routes.rules[0].hash if columns.pop("same", False) else "another"
+    row = asked(0, columns.pop("target"), rule_hash=rule_hash, **columns)
+    row = row._replace(first_provider=provider or None, first_model=model or None)
+    (found,) = bench.replayed([row], profile)
+    assert found.stays is stays
+
+
 # --- what can't be told -----------------------------------------------------------------------------------------------
 
 WORDS = '[[rule]]\nname = "w"\nmatch = {match}\ntarget = "{small}"\n[default]\ntarget = "{other}"'
