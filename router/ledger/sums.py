@@ -109,7 +109,7 @@ OF_REQUESTS = ", ".join(
         "r.outcome NOT IN ('ok', 'client-gone')",
         "r.attempts > 1 AND EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'fallback')",
         "r.attempts",
-        "EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.role = 'draft')",
+        "EXISTS (SELECT 1 FROM attempts a INDEXED BY attempts_draft WHERE a.request_id = r.id AND a.role = 'draft')",
         *(
             amount
             for elsewhere in ("r.at_default_nano_usd", "r.at_requested_nano_usd")
