@@ -45,7 +45,8 @@ def erase(places: Places, profile: str, before: str | None, yes: bool, as_json: 
     those = Scope(profile, until_ms=before_ms, zone=scope.zone)
     total = places.reader.usage([those], (), now_ms=now_ms).total.sums
     when = "" if before is None else f" {periods.describe(BEGINNING, before_ms, now_ms, scope.zone)}"
-    what = f"{output.plural(total.requests, 'request')} of {profile}{when}, {output.money(total.cost_nano_usd)}"
+    cost = output.money(total.cost_nano_usd) + (f" + {output.UNKNOWN}" if total.unpriced else "")
+    what = f"{output.plural(total.requests, 'request')} of {profile}{when}, {cost}"
     if not yes:
         _confirm(what, profile)
     with Progress() as progress:
