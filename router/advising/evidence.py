@@ -38,6 +38,10 @@ fails every third answers 20 in a row once in 3,000 times."""
 NEARLY_ALL: Final = 0.9
 """Of some requests: a few odd ones among them are no reason to leave all as they are."""
 
+STRIDE: Final = 2
+"""How much larger requests a bound may give a target than it is known to do well with: few failures among small ones
+say something of those twice as large, and little of those ten times. What comes of it shows before the next stride."""
+
 DAYS_FAILING: Final = 3
 """On so many days a target must fail before that is more than an outage."""
 

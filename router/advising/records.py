@@ -89,6 +89,10 @@ class Records:
                 together = together.plus(self.of(target, shape))
         return together
 
+    def largest_seen(self, target: Target) -> float:
+        """The size of the largest request that a target was given."""
+        return max((sizes[-1] for (each, _), sizes in self._sizes.items() if each == target and sizes), default=0.0)
+
     def may_take(self, target: Target, instead_of: Target, shape: Shape, largest: float) -> bool:
         """Whether a target did well enough with requests of a kind, up to the largest, to be given them: it fails few,
         or no more than the one that has them."""

@@ -15,7 +15,7 @@ from router.advising.inquiry import Inquiry
 from router.advising.past import PastRequest
 from router.advising.records import Records, size_of, tokens
 from router.advising.shapes import Shape, condition_for
-from router.advising.words import counted, roundest
+from router.advising.words import counted, two_digits
 from router.money.rates import Rates
 from router.routing.rules import Rule, Target
 from router.server.pricing import rates_for
@@ -107,7 +107,7 @@ def _parts(
         condition = condition_for(shapes, every) if shapes else None
         if condition is None:
             continue
-        most = int(min(largest[shape] for shape in shapes))
+        most = two_digits(int(min(largest[shape] for shape in shapes)))
         sizes: dict[int, int] = {}
         for each in taken:
             size = _size(each)
@@ -116,7 +116,7 @@ def _parts(
         costs = inquiry.costs.moved(dict.fromkeys(sizes, sibling)) if sizes else None
         if costs is not None:
             fitting = [inquiry.past.requests[number] for number in sizes]
-            bound = f"tokens <= {roundest(max(sizes.values()), most)}"
+            bound = f"tokens <= {most}"
             whole = bound if condition == "always" else f"{condition} and {bound}"
             yield _Part(whole, shapes, fitting, costs[0] - costs[1])
 
@@ -151,7 +151,7 @@ def _advice(
         after_nano_usd=paid - added.change.saving_nano_usd,
         details=(
             f"{counted(len(part.requests))}: {part.condition}",
-            f"with such requests {sibling} {records.in_all(sibling, part.shapes)}",
-            f"with such requests {target} {records.in_all(target, part.shapes)}",
+            f"{sibling} {records.in_all(sibling, part.shapes)} of that kind",
+            f"{target} {records.in_all(target, part.shapes)} of that kind",
         ),
     )

@@ -2,7 +2,7 @@
 
 Every bound that would have decided any past request otherwise is tried: the requests are sent over the line one by one,
 the smallest first, while the cost of the whole is kept up to date, caches included. A cheaper bound counts only if
-whoever gets more requests by it did well with such requests, of at least that size.
+whoever gets more requests by it did well with such requests, at least half as large.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from router.advising.advice import Advice
 from router.advising.costs import Costs, Line
-from router.advising.evidence import worth_saying
+from router.advising.evidence import STRIDE, worth_saying
 from router.advising.inquiry import Inquiry
 from router.advising.matches import with_bound
 from router.advising.records import Records, Wanted
@@ -159,9 +159,9 @@ class _Moves:
         self._down = _counts([_Move(side.above, side.below, shape) for side, shape in both])
 
     def do_well(self, below: int) -> bool:
-        """Whether those that get the requests did well with such, of at least their size."""
+        """Whether those that get the requests did well with such, at least half as large."""
         first, last = sorted((self.now, below))
-        largest = self.sides[last - 1].value
+        largest = self.sides[last - 1].value / STRIDE
         wanted: defaultdict[tuple[Target, Target], dict[Shape, Wanted]] = defaultdict(dict)
         for move, counts in (self._up if below > self.now else self._down).items():
             moved = counts[last] - counts[first]
@@ -176,8 +176,11 @@ class _Moves:
         pairs = Counter((side.above, side.below) if up else (side.below, side.above) for side in moved)
         for (loses, gets), number in pairs.most_common(2):
             yield f"{counted(number)} ({part.key} {moved[0].value:,} to {moved[-1].value:,}) go to {gets}, not {loses}"
-        for target in dict.fromkeys(target for pair in pairs for target in reversed(pair)):
-            yield f"{target} {self.records.in_all(target)}"
+        for gets in dict.fromkeys(gets for _, gets in pairs):
+            yield f"{gets} {self.records.in_all(gets)}"
+            largest = self.records.largest_seen(gets)
+            if largest < moved[-1].value:
+                yield f"{gets} was given none of more than {largest:,.0f} so far: watch what comes of it"
 
 
 def _counts(moves: Sequence[_Move]) -> Mapping[_Move, list[int]]:

@@ -26,6 +26,12 @@ def days(period_ms: int) -> str:
     return counted(max(1, round(period_ms / DAY_MS)), "day")
 
 
+def two_digits(number: int) -> int:
+    """The largest number up to this one with no more than two digits that aren't 0."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return number // step * step
+
+
 def roundest(low: int, high: int) -> int:
     """The number with the most zeros at its end between two, both included; the smallest of those."""
     step = 1

@@ -52,7 +52,7 @@ def sound_day(rng: random.Random, start: int, day: int, *, sessions: int) -> lis
     for number in range(12):
         at = start + rng.randrange(9 * HOUR_MS)
         asks.append(question(rng, at, f"day{day}-question{number}"))
-        asks.append(question(rng, at + HOUR_MS, f"day{day}-long{number}", tokens=(2_100, 9_000)))
+        asks.append(question(rng, at + HOUR_MS, f"day{day}-long{number}", tokens=(4_500, 9_000)))
     asks.append(question(rng, start, f"day{day}-picture", image=True, image_in_last_turn=True))
     return asks
 

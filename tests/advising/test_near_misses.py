@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,15 +186,70 @@ def test_a_cheaper_target_that_fails_softly(study: Study, failing: float, speaks
     assert kinds(study, ledgers.THRESHOLD, ledgers.threshold_asks(), fails=fails) == (["threshold"] if speaks else [])
 
 
-def test_a_cheaper_target_is_given_nothing_larger_than_it_was_seen_to_do(study: Study) -> None:
+LONG = """\
+[[rule]]
+name = "long"
+match = %s
+target = "anthropic/claude-haiku-4-5"
+
+[default]
+target = "groq/llama-3.3-70b-versatile"
+"""
+
+
+@pytest.mark.parametrize(
+    ("match", "written"),
+    [
+        pytest.param("{ input-tokens-gte = 40_000 }", r"{ input-tokens-gte = (\d+) }", id="from a bound on"),
+        pytest.param("{ input-tokens-gt = 40_000 }", r"{ input-tokens-gt = (\d+) }", id="above a bound"),
+        pytest.param('"tokens > 40000 and always"', r'"tokens > (\d+) and always"', id="as a short string"),
+        pytest.param("{ messages-gt = 60 }", r"{ messages-gt = (\d+) }", id="by messages"),
+    ],
+)
+def test_a_bound_in_another_form(study: Study, match: str, written: str) -> None:
+    found = study(LONG % match, ledgers.threshold_asks())
+    (advice,) = (each for each in found.found.advice if each.rule == "long → anthropic")
+    assert advice.kind == "threshold"
+    assert re.search(rf"^\+match = {written}$", advice.edit.diff, re.MULTILINE)
+    assert advice.saving_nano_usd == pytest.approx(found.truth(advice), rel=0.03)
+
+
+SHORT = ledgers.THRESHOLD.replace("40_000", "2_000").replace("claude-haiku", "claude-opus")
+
+
+def test_a_cheaper_target_is_given_nothing_more_than_twice_as_large(study: Study) -> None:
     """Groq would be cheaper for all of these, but has had none of more than 2,000 tokens."""
-    text = ledgers.THRESHOLD.replace("40_000", "2_000").replace("claude-haiku", "claude-opus")
     rng = Random(7)
-    asks = [question(rng, ask.time_ms, ask.conversation, tokens=(200, 9_000)) for ask in spread(400)]
-    found = study(text, asks)
-    much_less = serve(asks, load(found.folder / "other" / "work", text.replace("2_000", "9_000")))
-    assert total(much_less) < total(found.records) / 2
-    assert found.found.advice == ()
+    asks = [question(rng, ask.time_ms, ask.conversation, tokens=(200, 5_000)) for ask in spread(600)]
+    found = study(SHORT, asks)
+    advice = found.only
+    (written,) = re.findall(r"^\+match = \{ input-tokens-lt = (\d+) \}$", advice.edit.diff, re.MULTILINE)
+    known = sorted(ask.tokens for ask in asks if ask.tokens < 2_000)[-73]
+    assert 2_000 < int(written) <= 2 * known + 1
+    assert advice.saving_nano_usd == pytest.approx(found.truth(advice), rel=0.03)
+    everything = serve(asks, load(found.folder / "other" / "work", SHORT.replace("2_000", "9_000")))
+    assert total(found.records) - total(everything) > 2 * advice.saving_nano_usd
+    largest = max(ask.tokens for ask in asks if ask.tokens < 2_000)
+    said = f"groq/llama-3.3-70b-versatile was given none of more than {largest:,} so far: watch what comes of it"
+    assert said in advice.details
+
+
+@pytest.mark.parametrize(
+    ("failed", "tokens", "speaks"),
+    [
+        pytest.param(0, 3_000, True, id="requests just above the bound"),
+        pytest.param(0, 4_200, False, id="requests more than twice as large"),
+        pytest.param(5, 3_000, False, id="5 of 100 failed"),
+    ],
+)
+def test_a_stride(study: Study, failed: int, tokens: int, speaks: bool) -> None:
+    def fails(ask: Ask, target: Target) -> str | None:
+        return "soft" if target.provider == "groq" and ask.conversation in bad else None
+
+    small = [replace(ask, tokens=1_900 + number) for number, ask in enumerate(spread(100, max_tokens=10))]
+    bad = {ask.conversation for ask in small[:failed]}
+    larger = [replace(ask, tokens=tokens + number) for number, ask in enumerate(spread(300))]
+    assert kinds(study, SHORT, [*small, *larger], fails=fails) == (["threshold"] if speaks else [])
 
 
 # --- drafts -----------------------------------------------------------------------------------------------------------

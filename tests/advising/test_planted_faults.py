@@ -246,7 +246,8 @@ def test_a_sibling_that_does_as_well(study: Study) -> None:
     assert advice.after_nano_usd == pytest.approx(prices(calls, "claude-haiku-4-5"), rel=CLOSE)
     follows(found, advice)
     comes_true(found, advice)
-    is_heeded(found, advice, study)
+    again = study(advice.edit.text, found.asks)
+    assert [each.kind for each in again.found.advice] == ["threshold"]  # the next stride
 
 
 def _ask(found: Studied, call: AttemptRecord) -> Ask:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.advising.words import counted, days, dollars, percent, roundest
+from router.advising.words import counted, days, dollars, percent, roundest, two_digits
 from router.ledger.periods import DAY_MS
 
 
@@ -23,6 +23,13 @@ from router.ledger.periods import DAY_MS
 )
 def test_dollars(nano: int, text: str) -> None:
     assert dollars(nano) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, 0), (7, 7), (99, 99), (3_740, 3_700), (3_799, 3_700), (128_000, 120_000)]
+)
+def test_two_digits(number: int, expected: int) -> None:
+    assert two_digits(number) == expected
 
 
 def test_shares_counts_and_days() -> None:
