@@ -59,7 +59,6 @@ def _idle(inquiry: Inquiry, rule: Rule, seen: Sequence[PastRequest], period: str
     held = [(each, rule.match.holds(each.facts)) for each in seen if each.facts is not None]
     known = sum(holds is not None for _, holds in held)
     if known < ENOUGH:
-        inquiry.remarks.append(f"whether anything is for {rule.label}: that is known of {counted(known)} only")
         return None
     met = [each for each, holds in held if holds]
     headline = f"{rule.label} took none of {counted(len(seen))} in {period}"

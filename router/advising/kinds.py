@@ -64,6 +64,12 @@ def _unseen(inquiry: Inquiry) -> Iterator[str]:
     without = sum(each.facts is None for each in past.requests)
     if without:
         yield f"{counted(without)} whose facts weren't kept"
+    for rule in past.profile.routes.rules:
+        match = rule.match
+        if match is not None and any(leaf.asks() for leaf in match.leaves()):
+            unknown = sum(each.facts is not None and match.holds(each.facts) is None for each in past.requests)
+            if unknown:
+                yield f"whether {rule.label} is for {counted(unknown)}: nobody asked that when they came"
     unpriced = Counter(
         each.target for each in past.requests if each.target is not None and each.row.cost_nano_usd is None
     )

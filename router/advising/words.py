@@ -28,7 +28,7 @@ def days(period_ms: int) -> str:
 
 def two_digits(number: int) -> int:
     """The largest number up to this one with no more than two digits that aren't 0."""
-    step = 10 ** max(0, len(str(number)) - 2)
+    step: int = 10 ** max(0, len(str(number)) - 2)
     return number // step * step
 
 

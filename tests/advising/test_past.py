@@ -140,3 +140,14 @@ def test_a_file_that_only_a_person_can_change(study: Study) -> None:
         "have anthropic/claude-haiku-4-5 take what questions → anthropic gets of that kind: rule can't be changed by a "
         "command as it is written here; edit the file by hand",
     )
+
+
+def test_what_nobody_asked_when_the_requests_came(study: Study, tmp_path: Path) -> None:
+    """The words stand in the file for two days only."""
+    asks = sorted(ledgers.sound_asks(), key=lambda ask: ask.time_ms)
+    old = [ask for ask in asks if ask.time_ms < NOW_MS - 2 * DAY_MS]
+    earlier = serve(old, load(tmp_path / "earlier" / "work", ledgers.SOUND))
+    text = ledgers.SOUND + '\n[[rule]]\nname = "cheap"\nmatch = { keywords = ["low cost"] }\nto = "groq"\n'
+    found = study(text, asks[len(old) :], records=earlier)
+    assert found.found.advice == ()
+    assert f"whether cheap → groq is for {len(old)} requests: nobody asked that when they came" in found.found.remarks
