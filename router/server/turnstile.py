@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from router.server.fair_queue import FairQueue
 
-ALONE: Final = 4  # let in at a turn of the loop, as long as there is one caller: more in a turn is less work in all
+ALONE: Final = 8  # let in at a turn of the loop, as long as there is one caller: more in a turn is less work in all
 SHARED: Final = 0.25  # likewise where there are others: one in four turns
 SHARED_S: Final = 60.0  # for so long somebody who has asked counts as being there
 IDLE_TURN_S: Final = 0.001  # what counts as a turn while nobody waits
