@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import beside, load, report
+from benchmarks import beside, large_ledger, load, report
 from benchmarks.payloads import SESSION_TURNS, every_payload
 from benchmarks.report import Row
+
+from router.ledger.reports import Reader, Scope
 
 ROOT = Path(__file__).resolve().parent.parent
 NONCE = b"0123456789abcdef"
@@ -57,6 +59,17 @@ def test_a_session_grows_by_two_messages_a_turn_and_keeps_what_was_said() -> Non
 )
 def test_a_row_is_judged_by_its_goals(row: Row, verdict: str) -> None:
     assert row.verdict == verdict
+
+
+def test_a_large_ledger_is_one_that_the_router_could_have_written(tmp_path: Path) -> None:
+    large_ledger.build(tmp_path / "router.db", 3_000, lambda text: None)
+    reader = Reader(tmp_path / "router.db")
+    by_sums, by_requests = (reader.usage([Scope(large_ledger.PROFILE)], (by,), detail=True) for by in ("model", "tag"))
+    assert by_sums.total == by_requests.total
+    assert by_sums.total.sums.requests == 3_000
+    assert by_sums.total.drafts.drafts == 30
+    assert len(by_sums.rows) == 4
+    assert by_requests.forgotten.requests == 0
 
 
 def test_quantiles_are_those_of_the_samples() -> None:
