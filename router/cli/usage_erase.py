@@ -106,7 +106,7 @@ def _here(places: Places, profile: str, before_ms: int, whole: bool, progress: P
     from router.ledger.store import Ledger
     from router.server.request_log import erase_lines, log_files
 
-    gone = whole and profile not in places.found
+    gone = whole and profile not in places.found and not (places.home.profiles / profile).exists()
 
     async def work() -> dict[str, Any]:
         ledger = await Ledger.open(places.home.database)

@@ -76,6 +76,13 @@ def test_a_profile_that_is_gone_takes_its_keys_along(run: Any, recorded: None, h
     assert run("usage", "erase", "work", "--yes").exit_code == 2, "there is no trace of it"
 
 
+def test_a_profile_that_another_folder_lacks_is_not_gone(run: Any, recorded: None, home: Home, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    result = run("usage", "erase", "work", "--yes", "--profiles", str(tmp_path / "others"))
+    assert "client keys" not in result.stdout
+    assert {key.name for key in Reader(home.database).client_keys()} == {"work", "home"}
+
+
 def test_nothing_goes_unasked(run: Any, recorded: None, home: Home) -> None:
     result = run("usage", "erase", "work")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -72,7 +72,7 @@ async def _erase(app: App, asked_for: _Erasure, so_far: dict[str, int]) -> dict[
     """Do it, in the ledger, in the profile's log, and in the file."""
     profile, before_ms = asked_for.profile, asked_for.before_ms
     await app.tenants.refresh()
-    gone = asked_for.whole and profile not in app.tenants.names()
+    gone = asked_for.whole and profile not in app.tenants.names() and not (app.home.profiles / profile).exists()
     also = going(whole=asked_for.whole, gone=gone)
     count = await erase(app.ledger, profile, before_ms, also=also, told=lambda count: so_far.update(rows=count))
     if gone:
