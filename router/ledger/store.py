@@ -54,7 +54,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA journal_size_limit = 67108864",
-    "PRAGMA wal_autocheckpoint = 8192",  # pages: a checkpoint waits for the disk, and whoever records waits for it
+    "PRAGMA wal_autocheckpoint = 4096",  # pages: whoever records waits for a checkpoint, and that for the disk
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten, here as with builds of SQLite that do so anyway
 )
 
