@@ -29,6 +29,8 @@ from tests.advising.world import (
     total,
 )
 
+pytestmark = pytest.mark.slow  # each writes and reads a ledger of its own
+
 PAPERS = ledgers.SOUND + '\n[[rule]]\nname = "papers"\nmatch = { document = true }\nto = "anthropic"\n'
 
 

@@ -98,6 +98,7 @@ def test_a_sound_ledger(study: Study) -> None:
     assert found.found.remarks == ()
 
 
+@pytest.mark.slow
 def test_a_rule_whose_requests_others_take(study: Study) -> None:
     found = study(ledgers.SHADOWED, ledgers.sound_asks())
     plans = [ask for ask in found.asks if ask.facts.get("plan_mode")]
@@ -136,6 +137,7 @@ def test_a_rule_for_which_nothing_came(study: Study) -> None:
     follows(found, advice)
 
 
+@pytest.mark.slow
 def test_a_default_that_takes_what_asks_for_a_small_model(study: Study) -> None:
     found = study(ledgers.BIG_DEFAULT, ledgers.big_default_asks())
     small = [ask for ask in found.asks if ask.facts.get("background")]
@@ -160,6 +162,7 @@ def test_a_default_that_takes_what_asks_for_a_small_model(study: Study) -> None:
     is_heeded(found, advice, study)
 
 
+@pytest.mark.slow
 def test_a_bound_beyond_which_caches_make_the_other_target_cheaper(study: Study) -> None:
     found = study(ledgers.THRESHOLD, ledgers.threshold_asks())
     advice = found.only
@@ -188,6 +191,7 @@ def one_in_twelve(ask: Ask) -> float:
     return 0.9 if Random(ask.conversation).random() < 1 / 12 else 0.2
 
 
+@pytest.mark.slow
 def test_drafts_that_are_mostly_thrown_away(study: Study) -> None:
     found = study(ledgers.DRAFTS, ledgers.draft_asks(), judges=one_in_twelve)
     drafts = found.calls(role="draft")
@@ -222,6 +226,7 @@ def test_drafts_that_a_lower_threshold_would_have_let_through(study: Study) -> N
     is_heeded(found, advice, study)
 
 
+@pytest.mark.slow
 def test_a_sibling_that_does_as_well(study: Study) -> None:
     found = study(ledgers.SIBLING, ledgers.sibling_asks())
     advice = found.only
@@ -254,6 +259,7 @@ def _ask(found: Studied, call: AttemptRecord) -> Ask:
     return sorted(found.asks, key=lambda ask: ask.time_ms)[int(call.request_id[12:], 16)]
 
 
+@pytest.mark.slow
 def test_conversations_that_leave_their_prompt_cache(study: Study) -> None:
     found = study(ledgers.LOST_CACHE, ledgers.lost_cache_asks())
     said = [ask for ask in found.asks if not ask.facts["tool_result"]]

@@ -136,6 +136,7 @@ async def test_the_sums_of_requests_deleted_long_ago_go_too(ledger: Ledger) -> N
     assert Reader(ledger.path).usage([Scope("work", FIRST, GONE_BEFORE + DAY_MS)]).total.sums.requests == 0
 
 
+@pytest.mark.slow
 async def test_requests_under_way_stay_and_are_counted_when_they_end(ledger: Ledger) -> None:
     await fill(ledger, [record for number in range(1, 2_000) for record in made(number)])
     pair = made(1)
