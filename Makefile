@@ -17,6 +17,8 @@ STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 BENCH ?=
+# Where it is set, every process that the tests start would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := 0.13.8
 # Python files without the ending are found through pyproject.toml's extend-include.
 SOURCES := router tests scripts

@@ -125,6 +125,7 @@ def test_a_limit_is_met_only_by_what_is_below_it(monkeypatch: pytest.MonkeyPatch
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work_s", "longer"), [(slow.WORK_S * 3, 3.0), (slow.WORK_S / 3, 1.0)])
 def test_limits_are_longer_where_the_same_work_takes_longer(
     work_s: float, longer: float, monkeypatch: pytest.MonkeyPatch

@@ -379,6 +379,7 @@ def test_ledger_rows_are_judged(changes: list[Body], problems: list[str]) -> Non
     assert ledger_problems([ROW | change for change in changes], "codex") == problems
 
 
+@pytest.mark.slow
 def test_agents_that_are_not_there_are_shown_with_the_reason(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "agents"), "--no-install", "--cache", str(tmp_path)]
     done = subprocess.run([*command, "--only", "codex: "], capture_output=True, text=True, check=False)

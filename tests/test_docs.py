@@ -24,7 +24,6 @@ from router.agents.agents import AGENTS
 from router.cli.main import COMMANDS, cli
 from router.errors import Refused
 from router.ledger.entry import Outcome
-from router.ledger.migrations import MIGRATIONS
 from router.profile.document import Document
 from router.profile.home import read_server_file
 from router.profile.load import load_profile
@@ -34,6 +33,7 @@ from router.profile.table import Table
 from router.providers.catalog import load_catalog
 from router.routing.conditions import CONDITIONS
 from router.server.endpoints import Endpoint, EndpointKind, resolve
+from tests.support import ledgers
 from tests.support.serving import Running, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -405,9 +405,7 @@ LEDGER = "docs/ledger.md"
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:")
-    for migration in MIGRATIONS:
-        connection.executescript(migration)
+    connection = ledgers.create()
     yield connection
     connection.close()
 

@@ -111,6 +111,7 @@ def test_the_lines_that_the_page_shows_are_those_of_the_router(strategy: str, op
 # --- the script -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_script_prints_both_tables_and_the_same_as_json() -> None:
     def printed(*arguments: str) -> str:
         command = [sys.executable, str(SCRIPT), "--conversations", "3", "--seed", "5", *arguments]

@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, time
+from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ class PriceTable:
 
     @classmethod
     def load(cls) -> PriceTable:
-        """Read the table shipped with the package: some milliseconds and megabytes, so once per process."""
+        """Read the table shipped with the package: some milliseconds and megabytes, the first time."""
         table = cls(shipped())
         table.shipped = True
         return table
@@ -166,8 +167,9 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
+@cache
 def shipped() -> Mapping[str, Any]:
-    """The shipped table as it stands in its file."""
+    """The shipped table as it stands in its file, which is read once."""
     table: Mapping[str, Any] = json.loads(resources.files("router.money").joinpath("prices.json").read_bytes())
     return table
 

@@ -81,6 +81,7 @@ def test_advice_never_promises_a_loss(study: Study, seed: int) -> None:
         json.dumps(asdict(advice))
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(10)
 @pytest.mark.parametrize("seed", range(30))
 def test_nothing_is_said_of_sound_rules(study: Study, seed: int) -> None:

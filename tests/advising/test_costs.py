@@ -26,6 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     return look_into(tmp_path_factory.mktemp("ledger"), ledgers.THRESHOLD, ledgers.threshold_asks())
 
 
+@pytest.mark.slow
 def test_requests_moved_one_by_one_cost_what_all_do_at_once(found: Studied) -> None:
     rng = Random(1)
     costs = found.inquiry.costs
@@ -46,6 +47,7 @@ def test_requests_moved_one_by_one_cost_what_all_do_at_once(found: Studied) -> N
     assert moved[0] - moved[1] == paid - line.total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "cheaper"),
     [

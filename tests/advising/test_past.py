@@ -116,6 +116,7 @@ def test_whether_a_target_failed(tmp_path: Path, outcome: Outcome, call: Attempt
     assert failure(request, request.calls[0]) is expected
 
 
+@pytest.mark.slow
 def test_requests_that_other_rules_decided_count_as_todays_would_have(tmp_path: Path) -> None:
     """In the first days the bound was another one."""
     asks = sorted(ledgers.threshold_asks(), key=lambda ask: ask.time_ms)
@@ -129,6 +130,7 @@ def test_requests_that_other_rules_decided_count_as_todays_would_have(tmp_path: 
     assert advice.saving_nano_usd == pytest.approx(total(now) - total(then), rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_file_that_only_a_person_can_change(study: Study) -> None:
     rules = ledgers.SIBLING.replace("[[rule]]\n", "{ ").split("[default]")
     lines = [", ".join(rule.strip().splitlines()) for rule in rules[0].split("{ name") if rule.strip()]
@@ -142,6 +144,7 @@ def test_a_file_that_only_a_person_can_change(study: Study) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_nobody_asked_when_the_requests_came(study: Study, tmp_path: Path) -> None:
     """The words stand in the file for two days only."""
     asks = sorted(ledgers.sound_asks(), key=lambda ask: ask.time_ms)

@@ -125,6 +125,7 @@ def _name(found: Studied, call: AttemptRecord) -> str:
     return asks[int(call.request_id[12:], 16)].conversation
 
 
+@pytest.mark.slow
 def test_a_rule_for_which_nothing_came(study: Study) -> None:
     text = ledgers.SOUND + '\n[[rule]]\nname = "papers"\nmatch = { document = true }\nto = "anthropic"\n'
     found = study(text, ledgers.sound_asks())
@@ -213,6 +214,7 @@ def test_drafts_that_are_mostly_thrown_away(study: Study) -> None:
     is_heeded(found, advice, study)
 
 
+@pytest.mark.slow
 def test_drafts_that_a_lower_threshold_would_have_let_through(study: Study) -> None:
     def just_below(ask: Ask) -> float:
         return 0.64 if Random(ask.conversation).random() < 0.8 else one_in_twelve(ask)

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from router.ledger.entry import AttemptRecord, Intent, Settlement
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.money.prices import PriceTable
 from router.profile.load import load_profile
@@ -28,6 +26,7 @@ from router.routing.recorded import RecordedFacts
 from router.routing.rules import Candidate, RouteDecision, Target, decide
 from router.server.pricing import cache_discount, cost_at
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -294,12 +293,7 @@ def _called(
 
 def write(path: Path, records: Sequence[Record]) -> None:
     """The ledger of these records."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")
-    for migration in MIGRATIONS:
-        connection.executescript(migration)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection = ledgers.create(path)
     write_records(connection, records)
     connection.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,10 +14,10 @@ from click.testing import CliRunner, Result
 from router.cli import output
 from router.cli.main import cli
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Settlement, Verdict
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.profile.home import Home
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 Run = Callable[..., Result]
 
@@ -93,12 +92,7 @@ class Book:
 
     def __init__(self, home: Home) -> None:
         self._number = 0
-        self.connection = sqlite3.connect(home.database, isolation_level=None)
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        self.connection.execute("PRAGMA synchronous = OFF")
-        for migration in MIGRATIONS:
-            self.connection.executescript(migration)
-        self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self.connection = ledgers.create(home.database)
 
     def add(self, **fields: object) -> str:
         """One settled request with one call; its id. The fields are those of ``records``."""

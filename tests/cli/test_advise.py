@@ -73,6 +73,7 @@ def _limit(lines: list[str]) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 def test_in_a_pipe_nothing_is_cut_or_coloured(run: Any, recorded: Recorded) -> None:
     recorded(ledgers.THRESHOLD, ledgers.threshold_asks())
     result = run("advise", "work")
@@ -123,6 +124,7 @@ def test_without_a_ledger(run: Any) -> None:
     assert run("advise", "work").stdout == "Nothing to advise on 0 requests; at least 300 are needed.\n"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_looked_at_is_said(run: Any, recorded: Recorded, terminal: None) -> None:
     text = (
         ledgers.SOUND.replace("gemini/gemini-3.8-flash", "gemini/nobodys-model")
@@ -136,6 +138,7 @@ def test_what_cannot_be_looked_at_is_said(run: Any, recorded: Recorded, terminal
     )
 
 
+@pytest.mark.slow
 def test_several_savings_are_not_to_be_added_up(run: Any, recorded: Recorded) -> None:
     thought = (
         ledgers.DRAFTS.split("[[rule]]")[2]

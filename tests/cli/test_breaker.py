@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from typing import Any
 
@@ -13,9 +12,9 @@ from router.health.breaker import SavedBreaker
 from router.health.cooldowns import SavedCooldown
 from router.ledger import health_rows
 from router.ledger.health_rows import SavedHealth
-from router.ledger.migrations import MIGRATIONS
 from router.profile.home import Home
 from router.server.admin import AdminClient
+from tests.support import ledgers
 
 LEFT_MS = 1_470_000  # 24 minutes and a half
 BEFORE = "it failed before the last restart".split()
@@ -30,10 +29,7 @@ def found(run: Any, *arguments: str) -> dict[str, Any]:
 
 def keep(home: Home, kept: SavedHealth) -> None:
     """What a server would have left in the ledger."""
-    book = sqlite3.connect(home.database, isolation_level=None)
-    for migration in MIGRATIONS:
-        book.executescript(migration)
-    book.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    book = ledgers.create(home.database)
     health_rows.save(book, "work", kept)
     book.close()
 

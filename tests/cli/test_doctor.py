@@ -90,6 +90,7 @@ def test_a_provider_that_is_down_is_named(found: Found) -> None:
     assert "refused" in problem
 
 
+@pytest.mark.slow
 def test_a_provider_that_does_not_answer_is_given_up(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CONNECT_S", 0.2)
     with socket.socket() as full:  # takes no connection: nobody accepts, and no more may wait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from router.health.breaker import SavedBreaker
 from router.health.cooldowns import SavedCooldown
 from router.ledger import health_rows
 from router.ledger.health_rows import SavedHealth
-from router.ledger.migrations import MIGRATIONS
 from router.profile.home import Home
 from router.server.admin import AdminClient
+from tests.support import ledgers
 
 PROFILE = """
 [[rule]]
@@ -63,10 +62,7 @@ def skipped(run: Any, *arguments: str) -> dict[str, tuple[str, str]]:
 
 def keep(home: Home, breakers: tuple[SavedBreaker, ...] = (), cooldowns: tuple[SavedCooldown, ...] = ()) -> None:
     """What a server would have left in the ledger."""
-    book = sqlite3.connect(home.database, isolation_level=None)
-    for migration in MIGRATIONS:
-        book.executescript(migration)
-    book.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    book = ledgers.create(home.database)
     health_rows.save(book, "work", SavedHealth(breakers, cooldowns))
     book.close()
 

@@ -82,6 +82,7 @@ def test_what_moved_is_told_in_words(run: Any, newer: str) -> None:
     assert lines[3] == f"1 model with other prices: {newer}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["0.0.1", SHIPPED.version.split()[1]])
 def test_nothing_older_is_taken(run: Any, home: Home, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     installed(monkeypatch, number)

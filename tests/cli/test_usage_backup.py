@@ -160,6 +160,7 @@ def test_too_little_room_is_told_before_anything_is_written(
     assert sorted(os.listdir(tmp_path)) == ["home"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_nothing(book: Any, home: Home, tmp_path: Path) -> None:
     for number in range(500):
         book.add(time_ms=NOW - number)

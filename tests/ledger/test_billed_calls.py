@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +11,11 @@ import pytest
 
 from router.ledger.billed_calls import BilledCalls
 from router.ledger.entry import AttemptRecord, Intent, Settlement
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END
 from router.ledger.reports import Reader
 from router.ledger.writing import Begin, Settle, write_records
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 NOON = int(datetime(2026, 11, 2, 12, tzinfo=UTC).timestamp() * 1000)
 USAGE = Usage(100, 20, 3, 4, 50)
@@ -28,10 +27,7 @@ class Books:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        for migration in MIGRATIONS:
-            self.connection.executescript(migration)
-        self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self.connection = ledgers.create(path)
 
     def add(self, *calls: dict[str, Any], kind: str = "generate", time_ms: int = NOON, settled: bool = True) -> None:
         """One request with these calls."""

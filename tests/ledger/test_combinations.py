@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from router.ledger.entry import AttemptRecord, Intent, Settlement
 from router.ledger.forgotten import Forgotten
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS
 from router.ledger.reports import DIMENSIONS, Dimension, Reader, Report, Scope
 from router.ledger.retention import delete_slice
 from router.ledger.sums import DELETED, ONLY_IN_REQUESTS
 from router.ledger.writing import Begin, Record, Settle, write_records
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 
 def ms(text: str) -> int:
@@ -86,11 +86,7 @@ class Kept:
 @pytest.fixture(scope="module", params=["all kept", "old ones deleted", "all deleted"])
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     path = tmp_path_factory.mktemp("ledger") / "router.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    with closing(ledgers.create(path)) as connection:
         write_records(connection, some_requests(1_500))
         connection.row_factory = sqlite3.Row
         requests = [dict(row) for row in connection.execute(PLAIN)]

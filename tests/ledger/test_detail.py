@@ -13,13 +13,13 @@ import pytest
 
 from router.ledger import sums
 from router.ledger.entry import AttemptRecord, Intent, Outcome, Role, Settlement, Verdict
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS, Stretch, cut
 from router.ledger.reports import Dimension, DraftSums, Reader, Row, Scope
 from router.ledger.retention import delete_slice
 from router.ledger.sums import percentiles
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 NOW = 1_763_476_200_000
 NANO = 1_000_000
@@ -32,12 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    with closing(ledgers.create(path)) as connection:
         yield connection
 
 

@@ -17,7 +17,6 @@ import pytest_asyncio
 from router.ledger import erasing
 from router.ledger.belongings import HEALTH, RULES, STANDING, SUMS
 from router.ledger.erasing import compact, erase, under_way
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import DAY_MS, END, HOUR_MS
 from router.ledger.reports import DIMENSIONS, Reader, Scope
 from router.ledger.retention import delete_slice
@@ -25,6 +24,7 @@ from router.ledger.store import Ledger
 from router.ledger.sums import NAMES
 from router.ledger.writing import ROLLUP_SUMS, Record, RollupKey
 from tests.ledger.test_combinations import FIRST, GONE_BEFORE, LAST, some_requests
+from tests.support import ledgers
 from tests.support.records import made
 
 TABLES = ("requests", "attempts", *SUMS, RULES, *HEALTH, *STANDING)
@@ -73,9 +73,7 @@ def reports(path: Path, since_ms: int) -> list[Any]:
 
 
 def test_every_table_is_some_profiles_or_of_its_requests() -> None:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
+    with closing(ledgers.create()) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert sorted(tables) == sorted(TABLES)
         for table in SUMS:
@@ -229,6 +227,7 @@ async def test_a_large_file_is_not_rewritten_while_others_wait_but_overwritten(l
     assert sum(canaries(ledger.path).values()) < sum(count.values()) / 20
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stays_keeps_the_log_from_being_emptied(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS
 from router.ledger.reports import DIMENSIONS, CacheLoss, CurrentRule, Dimension, DraftSums, Reader, Scope, Sums
 from router.ledger.writing import Begin, Record, Settle, rollup_amounts, write_records
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 
 def ms(text: str) -> int:
@@ -37,11 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(path: Path) -> Iterator[Write]:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    for migration in MIGRATIONS:
-        connection.executescript(migration)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection = ledgers.create(path)
     yield lambda records: write_records(connection, records)
     connection.close()
 

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from router.ledger.entry import AttemptRecord, Intent, Role, Settlement
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.periods import BEGINNING, DAY_MS, END, HOUR_MS, midnight
 from router.ledger.reports import DIMENSIONS, CurrentRule, Dimension, Reader, Row, Scope
 from router.ledger.selecting import FILTERS, Selection
 from router.ledger.sums import Sums
 from router.ledger.writing import Annotate, Begin, Record, Settle, write_records
 from router.wire.usage import Usage
+from tests.support import ledgers
 
 NOW = 1_763_476_200_000
 ZONE = ZoneInfo("Europe/Berlin")
@@ -38,12 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    with closing(ledgers.create(path)) as connection:
         yield connection
 
 

@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from router.ledger.backup import back_up
 from router.ledger.reports import Reader
 from router.ledger.store import Ledger
@@ -21,6 +23,7 @@ async def write(ledger: Ledger, first: int, count: int) -> None:
     await ledger.run(lambda connection: None)
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stays_is_in_nobodys_way(tmp_path: Path) -> None:
     path, log = tmp_path / "router.db", tmp_path / "router.db-wal"
     ledger = await Ledger.open(path)

@@ -16,10 +16,10 @@ import pytest
 
 from router.errors import LedgerError
 from router.ledger import store
-from router.ledger.migrations import MIGRATIONS
 from router.ledger.spill import Spill
 from router.ledger.store import Ledger
 from router.ledger.writing import Annotate, Begin, Settle, write_records
+from tests.support import ledgers
 from tests.support.records import everything, made
 from tests.support.serving import read_rows
 from tests.support.watchdog import watchdog
@@ -115,6 +115,7 @@ async def test_a_full_disk_delays_rows_and_loses_none(
     assert len(errors) == 1, "once, not at every attempt"
 
 
+@pytest.mark.slow
 async def test_beyond_the_bound_records_take_the_spill_file_and_come_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,9 +292,7 @@ async def test_an_end_in_the_spill_file_wins_over_an_interruption(path: Path) ->
 
 
 def database(path: Path, *, rows: int = 300) -> bytes:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for number, migration in enumerate(MIGRATIONS):
-            connection.executescript(f"{migration}; PRAGMA user_version = {number + 1}")
+    with closing(ledgers.create(path)) as connection:
         write_records(connection, [record for number in range(1, rows) for record in made(number)])
     return path.read_bytes()
 
@@ -384,6 +383,7 @@ async def test_a_damaged_page_elsewhere_is_shown_and_records_are_kept(
     assert len(Spill(path.with_suffix(".spill")).read()) == 30
 
 
+@pytest.mark.slow
 async def test_a_locked_ledger_is_refused_at_the_start_with_what_to_do(path: Path) -> None:
     database(path, rows=2)
     with closing(sqlite3.connect(path)) as connection:

@@ -14,6 +14,7 @@ import pytest
 
 from router.ledger.migrations import MIGRATIONS
 from router.ledger.writing import Begin, Record, Settle, write_records
+from tests.support import ledgers
 from tests.support.records import everything, made
 
 
@@ -24,16 +25,12 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def connection(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
+    with closing(ledgers.create(path)) as connection:
         yield connection
 
 
 def written(path: Path, batches: Iterable[list[Record]]) -> dict[str, list[tuple[object, ...]]]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
+    with closing(ledgers.create(path)) as connection:
         for batch in batches:
             write_records(connection, batch)
     return everything(path)
@@ -216,9 +213,7 @@ def test_the_sums_have_what_calls_cost_that_another_one_followed(connection: sql
 
 
 def test_an_older_ledger_gets_what_its_calls_have_wasted(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for migration in MIGRATIONS:
-            connection.executescript(migration)
+    with closing(ledgers.create(path)) as connection:
         for number, costs in enumerate([(700,), (40, 700), (5, None, 700)], 1):
             one = made(number, attempts=len(costs))
             (call,) = one.settle.attempts

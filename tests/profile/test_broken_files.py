@@ -127,6 +127,7 @@ def test_bytes_that_are_no_text_are_told_with_their_line(load: Load) -> None:
     assert "isn't UTF-8" in str(load("version = 1\n".encode("utf-16")).errors[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -193,6 +194,7 @@ def test_no_text_raises(text: str) -> None:
     read(text)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_no_mutation_raises_and_each_error_has_a_line_of_the_file(data: st.DataObject) -> None:

@@ -98,12 +98,14 @@ def check(text: str) -> None:
             assert stands_in(path[-1], lines[number - 1])
 
 
+@pytest.mark.slow
 @given(DOCUMENTS, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_every_key_of_a_written_document_stands_in_its_line(values: dict[str, Any], multiline: bool) -> None:
     check(tomli_w.dumps(values, multiline_strings=multiline))
 
 
+@pytest.mark.slow
 @given(DOCUMENTS)
 @settings(max_examples=30, deadline=None)
 def test_every_key_stands_in_its_line_in_another_writers_style(values: dict[str, Any]) -> None:

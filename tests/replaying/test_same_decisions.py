@@ -142,6 +142,7 @@ def test_a_replay_decides_as_a_server_does_or_says_that_it_can_not(drawn: Random
     asyncio.run(compared(rules(drawn, asking=True), rules(drawn), traffic(drawn)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 async def test_so_it_does_for_some_that_are_always_the_same(seed: int) -> None:
     drawn = Random(seed)

@@ -149,6 +149,7 @@ def test_what_would_take_too_long_is_left_open(bench: Any) -> None:
     assert implies(bench.compile({"all": [{"stream": True}]}), bench.compile("stream"))
 
 
+@pytest.mark.slow
 def test_a_hundred_rules_are_compared_in_a_moment(bench: Any) -> None:
     rules = [bench.compile(f"model-matches = 'm{n}-*' and (tokens > {n} or thinking) and not client = codex") for n in range(100)]  # fmt: skip
     with within(5):

@@ -339,6 +339,7 @@ def test_adaptive_tries_and_explores(records: dict[str, Record | None], expected
     assert explored(options(**records)) == pytest.approx(expected, abs=0.001)
 
 
+@pytest.mark.slow
 def test_the_share_of_exploring_may_be_nothing_or_all() -> None:
     given = options(a=Record(), b=Record(success=0.9))
     assert explored(given, AdaptiveSettings(explore=0)) == {"a": 1.0}

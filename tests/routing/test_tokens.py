@@ -102,6 +102,7 @@ CONTENTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(CONTENTS, max_size=6), st.integers(-9, 400), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_a_threshold_is_reached_exactly_when_the_count_is_that_high(contents: list[Any], off: int, warm: bool) -> None:

@@ -264,6 +264,7 @@ async def signs_of(world: World, form: Format, finish: asyncio.Event) -> tuple[b
         return early, await client.reply()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", ["accepted", "rejected"])
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 @pytest.mark.sampled(8)
@@ -334,6 +335,7 @@ async def test_a_client_that_leaves_while_drafting_ends_the_call(tmp_path: Path)
         assert of_calls(after, "role", "verdict", "maybe_billed") == [("draft", None, 1)]
 
 
+@pytest.mark.slow
 async def test_a_silent_draft_is_left_for_the_verifier(tmp_path: Path) -> None:
     profile = PROFILE + '[timeouts]\nfirst-event = "200ms"\nidle = "200ms"\n'
     for steps in ([Stall()], [*opening(*MESSAGES.events()[:3]), Stall()]):
@@ -344,6 +346,7 @@ async def test_a_silent_draft_is_left_for_the_verifier(tmp_path: Path) -> None:
             assert of_calls(after, "role", "maybe_billed") == [("draft", 1), ("verifier", 0)]
 
 
+@pytest.mark.slow
 async def test_drafts_open_breakers_like_other_calls(tmp_path: Path) -> None:
     def failing(_: Any) -> list[Step]:
         return whole({"error": {"message": "no"}}, status=500)

@@ -29,6 +29,7 @@ async def looked(found: World) -> list[str]:
     return [str(each) for each in tenant.losing.values()]
 
 
+@pytest.mark.slow
 async def test_a_losing_draft_is_paused_and_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with world(tmp_path / "home", saying(BAD), profile=PAUSING) as found:
         await ask_often(found, FEWEST - 1)
@@ -46,6 +47,7 @@ async def test_a_losing_draft_is_paused_and_told_of_once(tmp_path: Path, caplog:
         assert f"draft: not asked for, {said}" in after.row["trace"]
 
 
+@pytest.mark.slow
 async def test_it_begins_again_when_the_losses_are_long_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world(tmp_path / "home", saying(BAD), profile=PAUSING) as found:
         await ask_often(found, FEWEST)
@@ -56,6 +58,7 @@ async def test_it_begins_again_when_the_losses_are_long_ago(tmp_path: Path, monk
         monkeypatch.undo()
 
 
+@pytest.mark.slow
 async def test_another_draft_starts_anew(tmp_path: Path) -> None:
     async with world(tmp_path / "home", saying(BAD), profile=PAUSING) as found:
         await ask_often(found, FEWEST)

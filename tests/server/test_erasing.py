@@ -109,6 +109,7 @@ async def test_all_of_a_profile_goes_while_it_serves(world: World) -> None:
     assert rows_of(router, "home") == home
 
 
+@pytest.mark.slow
 async def test_no_trace_is_left_in_any_file(world: World) -> None:
     for profile in (*["work"] * 5, "home"):
         assert await world.ask(profile) == 200

@@ -20,10 +20,10 @@ from router.health.breaker import SavedBreaker
 from router.health.cooldowns import SavedCooldown
 from router.ledger import health_rows
 from router.ledger.health_rows import SavedHealth
-from router.ledger.migrations import MIGRATIONS
 from router.server.admin import AdminClient
 from router.server.services import now_ms
 from router.server.target_health import TargetHealth, target_name
+from tests.support import ledgers
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES
 from tests.support.process import RouterProcess, free_port
@@ -198,9 +198,7 @@ def test_the_name_of_a_target_is_one_short_line(parts: tuple[str, str | None, st
 
 
 def test_rows_come_back_as_they_were_saved_each_profiles_own() -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for migration in MIGRATIONS:
-        connection.executescript(migration)
+    connection = ledgers.create()
     first = SavedHealth(
         (SavedBreaker("a", "m", "", 1, -2, 3, 4), SavedBreaker("a", "m", "env:K", 5, 6, 0, 7)),
         (SavedCooldown("a", None, "env:K", 8, 9, "quota"), SavedCooldown("b", "m", None, 10, 11, "not-found")),

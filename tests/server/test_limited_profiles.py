@@ -130,6 +130,7 @@ async def test_a_change_of_the_file_holds_for_those_who_wait(world: Limited) -> 
     assert {reply.status for reply in await asyncio.gather(*asked)} == {200}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 async def test_a_profile_that_is_stopped_answers_those_who_wait(form: Format, world: Limited) -> None:
     await world.limits("[limits]\nconcurrent-requests = 1")

@@ -110,6 +110,7 @@ async def test_a_command_that_fails_is_a_problem(text: str | None, problem: str,
         assert line.endswith(problem)
 
 
+@pytest.mark.slow
 async def test_a_command_that_hangs_is_ended_and_nobody_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,6 +364,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mark", "pause_s", "read"),
     [(MARK, 299, 12_000), (MARK, 301, None), (LONG_MARK, 3599, 12_000), (LONG_MARK, 3601, None)],

@@ -92,6 +92,7 @@ def alive(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_many_who_wait_for_a_slow_one_do_not_wait_long(
     make: Callable[[str], Script], monkeypatch: pytest.MonkeyPatch
 ) -> None:

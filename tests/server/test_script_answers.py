@@ -11,6 +11,7 @@ from tests.support.serving import serving, write_profile
 RULES = '[routing]\nscript = "route.py"\n[aliases]\nquick = "demo/demo-small"\n[default]\ntarget = "demo/demo-large"\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "rule", "model", "problem"),
     [

@@ -400,6 +400,7 @@ class Silence:
         yield End()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "sign"),
     [
@@ -428,6 +429,7 @@ async def test_a_silent_providers_client_is_kept(
         assert sign is not None or not [line for line in seen.splitlines() if line.startswith(b":")]
 
 
+@pytest.mark.slow
 async def test_a_request_is_forgotten_while_its_reply_streams(tmp_path: Path) -> None:
     """A body of a megabyte mustn't be held for as long as the answer takes."""
     quiet = Silence(answers.chat_chunks("m", usage=True), until=2)

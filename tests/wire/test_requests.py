@@ -654,6 +654,7 @@ class TestAskingForUsage:
         assert CODECS[api].with_usage_asked(Body.parse(b"{}")) == {}
 
 
+@pytest.mark.slow
 def test_groups_of_tools_inside_groups_are_told_or_refused_at_whatever_depth() -> None:
     group = '{"type": "namespace", "name": "n", "tools": ['
     outcomes = set()

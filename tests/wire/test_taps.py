@@ -534,6 +534,7 @@ class TestUsageDialects:
         assert tap.facts.usage == Usage(input=3, output=9)
         assert json.loads(tap.facts.usage_raw or "").items() >= {"input_tokens": 3, "output_tokens": 9}.items()
 
+    @pytest.mark.slow
     def test_reports_with_ever_other_fields_are_not_completed_for_ever(self) -> None:
         tap = CODECS["anthropic-messages"].tap()
         odd = [message_event("message_delta", delta={}, usage={f"field_{number}": 1}) for number in range(3000)]

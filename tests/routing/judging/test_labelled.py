@@ -76,6 +76,7 @@ def test_the_costs_on_the_page_are_right() -> None:
         assert 3 * getattr(haiku, kind) == getattr(sonnet, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

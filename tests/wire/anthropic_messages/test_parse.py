@@ -581,6 +581,7 @@ _FIELDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(_FIELDS, _JSON, max_size=4), st.lists(_JSON, max_size=3))
 def test_whatever_the_json_is_a_request_is_read_or_refused(fields: dict[str, Any], content: list[Any]) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": content}], **fields}

@@ -153,6 +153,7 @@ def test_a_stream_of_thinking_and_calls_has_the_formats_order() -> None:
 # --- items ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "item"),
     [
