@@ -55,6 +55,7 @@ def as_row(report: Report, row: Row, view: View) -> dict[str, object]:
         "cost_nano_usd": cost,
         "value_usd": output.usd(value(sums)),
         "unpriced": sums.unpriced,
+        "held_usd": output.usd(sums.held_nano_usd),
         "errors": sums.errors,
         "fallbacks": sums.fallbacks,
         "attempts": sums.attempts,

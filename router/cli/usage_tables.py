@@ -196,6 +196,8 @@ def _footnotes(report: Report, view: View) -> Iterator[str]:
     sums, latency = report.total.sums, report.total.latency
     if sums.unpriced:
         yield f"The total leaves out {output.plural(sums.unpriced, 'request')} of unknown cost, shown as ?."
+    if sums.held_nano_usd:
+        yield f"Budgets count {money(sums.held_nano_usd)} more, for calls that may have been charged."
     if sums.no_usage and (view.detail or not view.savings):
         yield f"TOKENS leaves out {output.plural(sums.no_usage, 'request')} that came without a token count."
     if view.detail and latency is not None and latency.requests < sums.answered:

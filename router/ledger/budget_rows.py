@@ -73,18 +73,15 @@ def _latest_ms(connection: sqlite3.Connection, profile: str) -> int:
 
 
 _SUMS = """
-    SELECT rule, rule_hash, key, sum(cost_nano_usd) FROM rollup_day WHERE profile = :profile AND day >= :day
-    GROUP BY 1, 2, 3
+    SELECT rule, rule_hash, key, sum(cost_nano_usd + held_nano_usd)
+    FROM rollup_day WHERE profile = :profile AND day >= :day GROUP BY 1, 2, 3
     UNION ALL
-    SELECT rule, rule_hash, key, sum(cost_nano_usd) FROM rollup WHERE profile = :profile AND hour >= :hour
-        AND hour < :hours_end GROUP BY 1, 2, 3
+    SELECT rule, rule_hash, key, sum(cost_nano_usd + held_nano_usd)
+    FROM rollup WHERE profile = :profile AND hour >= :hour AND hour < :hours_end GROUP BY 1, 2, 3
     UNION ALL
-    SELECT rule, rule_hash, ifnull(key, ''), cost_nano_usd FROM requests INDEXED BY requests_by_profile
+    SELECT rule, rule_hash, ifnull(key, ''), ifnull(cost_nano_usd, 0) + ifnull(held_nano_usd, 0)
+    FROM requests INDEXED BY requests_by_profile
     WHERE profile = :profile AND time_ms >= :since AND time_ms < :requests_end AND state = 'settled'
-        AND cost_nano_usd IS NOT NULL
-    UNION ALL
-    SELECT rule, rule_hash, ifnull(key, ''), held_nano_usd FROM requests INDEXED BY requests_held
-    WHERE profile = :profile AND time_ms >= :since AND held_nano_usd IS NOT NULL AND state = 'settled'
     UNION ALL
     SELECT rule, rule_hash, ifnull(key, ''), ifnull(cost_nano_usd, 0) + ifnull(held_nano_usd, 0)
     FROM requests INDEXED BY requests_charged

@@ -292,4 +292,29 @@ MIGRATIONS: tuple[str, ...] = (
         AND rollup_day.rule = hours.rule AND rollup_day.kind = hours.kind AND rollup_day.provider = hours.provider
         AND rollup_day.model = hours.model AND rollup_day.client = hours.client AND rollup_day.key = hours.key;
     """,
+    """
+    -- What budgets count beside the cost, so that they know it of requests that are deleted, too.
+    ALTER TABLE rollup ADD COLUMN held_nano_usd INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup SET held_nano_usd = kept.held
+    FROM (
+        SELECT time_ms / 3600000 AS hour, profile, rule, rule_hash, kind, ifnull(provider, '') AS provider,
+            ifnull(model, '') AS model, client, ifnull(key, '') AS key, sum(held_nano_usd) AS held
+        FROM requests WHERE held_nano_usd IS NOT NULL AND state = 'settled' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS kept
+    WHERE rollup.profile = kept.profile AND rollup.hour = kept.hour AND rollup.rule_hash = kept.rule_hash
+        AND rollup.rule = kept.rule AND rollup.kind = kept.kind AND rollup.provider = kept.provider
+        AND rollup.model = kept.model AND rollup.client = kept.client AND rollup.key = kept.key;
+
+    ALTER TABLE rollup_day ADD COLUMN held_nano_usd INTEGER NOT NULL DEFAULT 0;
+    UPDATE rollup_day SET held_nano_usd = hours.held
+    FROM (
+        SELECT hour / 24 AS day, profile, rule, rule_hash, kind, provider, model, client, key,
+            sum(held_nano_usd) AS held
+        FROM rollup WHERE held_nano_usd > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ) AS hours
+    WHERE rollup_day.profile = hours.profile AND rollup_day.day = hours.day AND rollup_day.rule_hash = hours.rule_hash
+        AND rollup_day.rule = hours.rule AND rollup_day.kind = hours.kind AND rollup_day.provider = hours.provider
+        AND rollup_day.model = hours.model AND rollup_day.client = hours.client AND rollup_day.key = hours.key;
+    DROP INDEX requests_held;
+    """,
 )

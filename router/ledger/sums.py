@@ -47,7 +47,8 @@ class Sums:
     ``fallbacks`` are requests of which a call went to a next candidate, ``drafted`` those that a draft was asked for,
     ``attempts`` all calls. ``at_default`` requests, for which ``at_default_paid`` was paid, would have cost
     ``at_default_nano_usd`` at the profile's default; likewise at the model that was asked for. ``wasted`` is what calls
-    cost that another one followed; of ``wasted_unknown`` such calls it isn't known.
+    cost that another one followed; of ``wasted_unknown`` such calls it isn't known. ``held`` is what budgets count
+    beside the cost, for calls that may have been charged and whose cost nobody knows.
     """
 
     requests: int = 0
@@ -72,6 +73,7 @@ class Sums:
     at_requested_paid_nano_usd: int = 0
     wasted_nano_usd: int = 0
     wasted_unknown: int = 0
+    held_nano_usd: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
@@ -124,6 +126,7 @@ OF_REQUESTS = ", ".join(
             f"(SELECT sum({amount}) FROM attempts a WHERE a.request_id = r.id AND a.number < r.attempts) END"
             for amount in ("a.cost_nano_usd", "a.cost_nano_usd IS NULL")
         ),
+        "r.held_nano_usd",
     )
 )
 

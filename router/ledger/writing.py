@@ -166,6 +166,7 @@ ROLLUP_SUMS = (
     "at_requested_paid_nano_usd",
     "wasted_nano_usd",
     "wasted_unknown",
+    "held_nano_usd",
 )
 _COMPARED = slice(ROLLUP_SUMS.index("at_default"), ROLLUP_SUMS.index("at_requested_paid_nano_usd") + 1)
 
@@ -328,6 +329,7 @@ def rollup_amounts(record: Settle) -> tuple[int, ...]:
         *_compared((s.at_default_nano_usd, s.at_requested_nano_usd), s.cost_nano_usd),
         sum(cost or 0 for cost in followed),
         followed.count(None),
+        s.held_nano_usd or 0,
     )
 
 

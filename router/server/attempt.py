@@ -115,11 +115,12 @@ class Attempt:
         self.need = FREE  # what is reserved for each of its calls
         self.under_way = False  # whether the provider has been asked, and may be answering
         self._exchange = exchange
-        self._patience = patience
+        self._patience: Patience | None = patience
 
     async def open(self, view: RequestView, role: Role) -> Answer:
         """Make the call and wait for the whole reply, or for a stream's first content. Raises UpstreamError."""
         patience = self._patience
+        assert patience is not None
         loop = asyncio.get_running_loop()
         waited_s = patience.last_s
         try:
@@ -145,6 +146,7 @@ class Attempt:
     def close(self) -> None:
         """End the call."""
         self.under_way = False
+        self._patience = None  # it knows who tries, who knows this
         self.way.forget()
         if self.reply is not None:
             self.reply.close()

@@ -151,7 +151,8 @@ class Exchange:
         except Refused as error:
             return await self.outgoing.refuse(error)
         except UpstreamError as error:
-            return await self.outgoing.give_up(error)
+            # Frames that it came through know it: with its way there it would be left to the garbage collector.
+            return await self.outgoing.give_up(error.with_traceback(None))
         except asyncio.CancelledError:
             if self.cut_because is None or self.outgoing.committed or self.account.settled:
                 raise
@@ -347,6 +348,9 @@ class Exchange:
         self.outgoing.close()
         self.view = self.facts = None
         self.services.leave(self)
+        # These know the exchange in turn: let go of them, or only the garbage collector would, of all of them at once.
+        self.trying = self.attempt = self._task = None
+        del self.outgoing
 
     def described(self, found: Annotate, prompt: Prompt) -> None:
         """The facts are known: they go to the books, and the conversation's next request may ask where this went."""

@@ -73,8 +73,8 @@ def test_json_has_the_same_numbers_under_keys_that_stay(run: Any, promised: None
     assert report["profiles"] == [{"profile": "work", "since": None, "until": None, "timezone": "UTC"}]
     assert list(report["rows"][0]) == [
         "rule", "requests", "tokens_in", "tokens_out", "input", "cache_read", "cache_write", "output", "reasoning",
-        "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "errors", "fallbacks", "attempts",
-        "requests_command",
+        "no_usage", "cost_usd", "cost_nano_usd", "value_usd", "unpriced", "held_usd", "errors", "fallbacks",
+        "attempts", "requests_command",
     ]  # fmt: skip
     assert [(row["rule"], row["requests"], row["cost_usd"]) for row in report["rows"]] == [
         ("tool-use → anthropic", 342, 7.81),
@@ -332,6 +332,13 @@ def mostly_deleted(book: Any) -> None:
     book.add_drafted("rejected", saving=-1, draft_cost=1, cost=2_000_000_000, time_ms=NOW, tags="ci", key="alice")
     book.connection.execute("DELETE FROM attempts WHERE request_id < (SELECT id FROM requests WHERE tags IS NULL)")
     book.connection.execute("DELETE FROM requests WHERE id < (SELECT id FROM requests WHERE tags IS NULL)")
+
+
+def test_what_budgets_count_beside_the_cost_is_told(run: Any, book: Any) -> None:
+    book.add(time_ms=NOW, cost=None, outcome="partial", ended={"held_nano_usd": 12_000_000})
+    result = run("usage")
+    assert "Budgets count $0.01 more, for calls that may have been charged.\n" in result.stdout
+    assert json.loads(run("usage", "--json").stdout)["total"]["held_usd"] == 0.012
 
 
 def test_a_report_by_tag_says_of_how_many_requests_it_is_not_known(run: Any, mostly_deleted: None) -> None:

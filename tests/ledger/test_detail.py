@@ -126,6 +126,7 @@ class Book:
             200,
             attempts=len(calls),
             duration_ms=rng.choice([None, rng.random() * 10**4]),
+            held_nano_usd=rng.choice([None, None, rng.randrange(1, 10**9)]),
         )
         if calls:
             served = calls[-1]
@@ -169,6 +170,7 @@ PLAIN = {
     "sums.at_requested_paid_nano_usd": f"sum(r.cost_nano_usd) {REQUESTED}",
     "sums.wasted_nano_usd": f"sum(a.cost_nano_usd) {FOLLOWED}",
     "sums.wasted_unknown": f"count(*) {FOLLOWED} AND a.cost_nano_usd IS NULL",
+    "sums.held_nano_usd": f"sum(r.held_nano_usd) {REQUESTS}",
     "drafts.drafts": f"count(*) {DRAFTS}",
     "drafts.rejected": f"count(*) {UNACCEPTED}",
     "drafts.waste_nano_usd": f"sum(a.cost_nano_usd) {UNACCEPTED}",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +13,7 @@ from router.ledger import retention
 from router.ledger.reports import Reader
 from router.ledger.retention import forget
 from router.ledger.store import Ledger
+from router.money.budget import PERIODS
 from tests.support.records import made
 from tests.support.serving import read_rows, serving, write_profile
 
@@ -36,6 +39,23 @@ async def test_what_is_too_old_goes_and_the_sums_stay(tmp_path: Path) -> None:
         assert Reader(path).by_rule("work").total == before
         assert before.sums.requests == 27
         assert await forget(ledger, lambda: [("work", OLD_S)], NOW) == 0
+    finally:
+        await ledger.close()
+
+
+async def test_budgets_count_deleted_requests_too(tmp_path: Path) -> None:
+    """What they did cost, and what was kept back for calls whose cost nobody knows."""
+    path, zone = tmp_path / "router.db", ZoneInfo("UTC")
+    ledger = await Ledger.open(path)
+    try:
+        for number, (cost, held) in enumerate([(700, None), (None, 40), (5, 6)], 1):
+            one = made(number, cost=cost)
+            ledger.put(one.begin)
+            await ledger.put(replace(one.settle, settlement=replace(one.settle.settlement, held_nano_usd=held)))
+        before = Reader(path).budget_past("work", zone, NOW)
+        assert await forget(ledger, lambda: [("work", OLD_S)], NOW) == 3
+        assert Reader(path).budget_past("work", zone, NOW).sums == before.sums
+        assert [sum(before.sums[period].values()) for period in PERIODS] == [751, 751]
     finally:
         await ledger.close()
 

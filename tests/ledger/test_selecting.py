@@ -69,8 +69,9 @@ def _one(rng: random.Random, number: int) -> list[Record]:
         for place, role in enumerate(roles, 1)
     )  # fmt: skip
     settlement = Settlement(
-        intent.id, rng.choice(["ok", "ok", "client-gone", "partial"]) if calls else "refused", 200, attempts=len(calls)
-    )
+        intent.id, rng.choice(["ok", "ok", "client-gone", "partial"]) if calls else "refused", 200, attempts=len(calls),
+        held_nano_usd=maybe(10**7) if calls else None,
+    )  # fmt: skip
     if calls:
         settlement.usage = calls[-1].usage
         settlement.price_source = rng.choice([None, "override", "genai-prices 0.2.3"])
@@ -154,6 +155,7 @@ def added_up(requests: list[Any], calls: dict[str, list[Any]]) -> dict[str, int]
         found["drafted"] += any(call.role == "draft" for call in mine)
         found["wasted_nano_usd"] += sum(call.cost_nano_usd or 0 for call in mine[:-1])
         found["wasted_unknown"] += sum(call.cost_nano_usd is None for call in mine[:-1])
+        found["held_nano_usd"] += request.held_nano_usd or 0
         found["lost"] += request.cache_lost is not None
         found["lost_tokens"] += request.cache_lost or 0
         found["list_nano_usd"] += request.list_nano_usd or 0

@@ -222,11 +222,29 @@ def test_an_older_ledger_gets_what_its_calls_have_wasted(path: Path) -> None:
         after = everything(path)
         (number,) = (number for number, text in enumerate(MIGRATIONS) if "wasted_nano_usd" in text)
         for table in ("rollup", "rollup_day"):
-            for column in ("wasted_nano_usd", "wasted_unknown"):
+            for column in ("wasted_nano_usd", "wasted_unknown", "held_nano_usd"):
                 connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("ALTER TABLE requests DROP COLUMN baselines")
-        connection.executescript(MIGRATIONS[number])
+        connection.execute("CREATE INDEX requests_held ON requests (profile, time_ms) WHERE held_nano_usd IS NOT NULL")
+        for migration in MIGRATIONS[number:]:
+            connection.executescript(migration)
         assert connection.execute("SELECT wasted_nano_usd, wasted_unknown FROM rollup").fetchone() == (45, 1)
+        assert everything(path) == after
+
+
+def test_an_older_ledger_gets_what_its_budgets_hold(path: Path) -> None:
+    with closing(ledgers.create(path)) as connection:
+        for number, held in enumerate([None, 40, 2], 1):
+            one = made(number, cost=None)
+            settlement = replace(one.settle.settlement, held_nano_usd=held)
+            write_records(connection, [one.begin, replace(one.settle, settlement=settlement)])
+        after = everything(path)
+        (number,) = (number for number, text in enumerate(MIGRATIONS) if "DROP INDEX requests_held" in text)
+        for table in ("rollup", "rollup_day"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN held_nano_usd")
+        connection.execute("CREATE INDEX requests_held ON requests (profile, time_ms) WHERE held_nano_usd IS NOT NULL")
+        connection.executescript(MIGRATIONS[number])
+        assert connection.execute("SELECT held_nano_usd FROM rollup").fetchall() == [(42,)]
         assert everything(path) == after
 
 

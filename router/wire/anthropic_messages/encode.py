@@ -10,8 +10,8 @@ but space, and sealed reasoning of other models is tagged (``opaque.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -64,25 +64,9 @@ class MessagesEncoder(ReplyEncoder):
         self._refusal: list[str] = []
         self._call: ToolCallStart | None = None
         self._call_state: OpaqueState | None = None
-        self._writers: dict[type, Callable[[Any], bytes]] = {
-            TextDelta: self._text,
-            ThinkingDelta: self._thinking,
-            ToolCallDelta: self._arguments,
-            PartEnd: self._part_end,
-            ToolCallStart: self._call_start,
-            SignatureDelta: self._signature,
-            RefusalDelta: self._refuse,
-            Citation: self._cite,
-            UsageReport: self._report,
-            KeepAlive: self._alive,
-            Opaque: self._nothing,
-            MessageStart: self._begin,
-            MessageEnd: self._end,
-            StreamFailed: self._fail,
-        }
 
     def encode(self, event: StreamEvent) -> bytes:
-        return self._writers[type(event)](event)
+        return self._WRITERS[type(event)](self, event)
 
     def whole(self, events: Iterable[StreamEvent]) -> bytes:
         return whole_message(events, self.asked)
@@ -225,6 +209,24 @@ class MessagesEncoder(ReplyEncoder):
         self._open = ""
         index, self._index = self._index, self._index + 1
         return b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % index
+
+    # An object's own would hold the object, which then only the garbage collector frees.
+    _WRITERS: ClassVar[Mapping[type, Callable[[MessagesEncoder, Any], bytes]]] = {
+        TextDelta: _text,
+        ThinkingDelta: _thinking,
+        ToolCallDelta: _arguments,
+        PartEnd: _part_end,
+        ToolCallStart: _call_start,
+        SignatureDelta: _signature,
+        RefusalDelta: _refuse,
+        Citation: _cite,
+        UsageReport: _report,
+        KeepAlive: _alive,
+        Opaque: _nothing,
+        MessageStart: _begin,
+        MessageEnd: _end,
+        StreamFailed: _fail,
+    }
 
 
 def _event(name: bytes, value: Any) -> bytes:
