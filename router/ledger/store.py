@@ -4,6 +4,10 @@ Whoever records puts a record into the queue, which never blocks, and may await 
 record is committed. While one commit runs, the next batch gathers, so commits are shared under load without a timer.
 The database is written by this task only; reports read through connections of their own (``reports.py``).
 
+SQLite's log is folded into the database in a thread of its own, since that waits for the disk. While others go on
+writing it never gets to the log's end, so now and then the writer folds in the little that is left; then the log begins
+anew.
+
 At a restart the writing is handed over: ``hand_over`` closes the connection, then either ``forward`` sends every record
 to the process that writes from now on, or ``take_back`` goes on as before. What is put in between waits.
 """
@@ -17,8 +21,10 @@ import sqlite3
 import stat
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -47,6 +53,8 @@ QUEUE_BOUND = 10_000  # records waiting; beyond it they go to the spill file
 WATCH_S = 0.05  # how often those who wait are looked after
 LONG_S = 3600.0
 RETRY_S = 0.25  # pause after a failed transaction
+FOLD_CHANGES = 2_000  # rows written between two foldings: about 16 MB of log
+LONG_LOG = 16_384  # pages, 64 MB; from then on the writer folds in the rest
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # a committed row survives the death of this process; FULL is for power loss
@@ -54,7 +62,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA journal_size_limit = 67108864",
-    "PRAGMA wal_autocheckpoint = 4096",  # pages: whoever records waits for a checkpoint, and that for the disk
+    f"PRAGMA wal_autocheckpoint = {2 * LONG_LOG}",  # should nobody else fold
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten, here as with builds of SQLite that do so anyway
 )
 
@@ -66,8 +74,16 @@ Send = Callable[[list[Record]], Awaitable[None]]
 class _Connection(aiosqlite.Connection):
     """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
 
+    changes = 0  # rows written so far
+
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._execute(job, self._conn)  # type: ignore[no-any-return, no-untyped-call]
+        return await self._execute(self._counted, job)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _counted(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return job(self._conn)
+        finally:
+            self.changes = self._conn.total_changes
 
 
 class _Waiting(NamedTuple):
@@ -99,6 +115,8 @@ class Ledger:
         self._batch: list[_Waiting] = []  # being written right now
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
+        self._folding: asyncio.Task[None] | None = None
+        self._folded = 0  # the connection's changes then
         self._closing = False
         self._halted = False
         self._writer: asyncio.Task[None]
@@ -162,7 +180,10 @@ class Ledger:
         await self._decided.wait()
         if self._connection is None:
             raise sqlite3.ProgrammingError("another process writes it by now")
-        return await self._connection.run(job)
+        try:
+            return await self._connection.run(job)
+        finally:
+            self._fold_soon()
 
     @property
     def waiting(self) -> int:
@@ -182,6 +203,7 @@ class Ledger:
         await self._halt()
         assert self._connection is not None
         connection, self._connection = self._connection, None
+        await self._finish_folding()
         await connection.close()
 
     def forward(self, send: Send) -> None:
@@ -193,6 +215,7 @@ class Ledger:
         """There is no other process after all: write again. Raises LedgerError where the database can't be used."""
         await self._halt()
         self._connection = await _connect(self.path)
+        self._folded = 0
         self._send = None
         self._begin()
 
@@ -235,6 +258,7 @@ class Ledger:
             self._watch.cancel()
         if self._connection is None:
             return
+        await self._finish_folding()
         try:
             await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
@@ -286,6 +310,28 @@ class Ledger:
             for record in records:
                 await self._store([record])
 
+    def _fold_soon(self) -> None:
+        """Fold the log in, if there is much in it and nobody is at it."""
+        if (
+            self._connection is not None
+            and (self._folding is None or self._folding.done())
+            and self._connection.changes - self._folded >= FOLD_CHANGES
+        ):
+            self._folded = self._connection.changes
+            self._folding = asyncio.create_task(self._fold(self._connection), name="ledger folding")
+
+    async def _finish_folding(self) -> None:
+        """Wait until nobody is at it."""
+        if self._folding is not None:
+            await asyncio.wait({self._folding})
+
+    async def _fold(self, connection: _Connection) -> None:
+        try:
+            if await asyncio.to_thread(_fold, self.path) > LONG_LOG and connection is self._connection:
+                await connection.run(_fold_in)
+        except sqlite3.Error as error:
+            log.debug("the ledger's log could not be folded in: %s", error)  # it is tried again; a full disk shows up
+
     async def _recover(self, under_way: Collection[str]) -> None:
         await self._import_spill()
         interrupted = await self.run(
@@ -302,6 +348,18 @@ class Ledger:
             self._spill.clear()
         except (sqlite3.Error, OSError) as error:
             log.error("the spill file %s could not be imported: %s", self._spill.path, error)
+
+
+def _fold(path: Path) -> int:
+    """Fold the log into the database, but for what is written meanwhile; the log's length in pages."""
+    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.25)) as connection:
+        return _fold_in(connection)
+
+
+def _fold_in(connection: sqlite3.Connection) -> int:
+    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(pages)
 
 
 async def _connect(path: Path) -> _Connection:
