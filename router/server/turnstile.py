@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 from router.server.fair_queue import FairQueue
 
 ALONE: Final = 8  # let in at a turn of the loop, as long as there is one caller: more in a turn is less work in all
-SHARED: Final = 1 / 16  # likewise where there are others, of each profile: one in sixteen turns, which are short then
+SHARED: Final = 1 / 64  # likewise where there are others, of each profile: one in so many turns, which are short then
+LONGEST_S: Final = 0.01  # but so soon the next one, however long turns take
 SHARED_S: Final = 60.0  # for so long somebody who has asked counts as being there
 IDLE_TURN_S: Final = 0.001  # what counts as a turn while nobody waits
 
@@ -31,6 +32,7 @@ class _Gate:
     """A profile's."""
 
     free_at: float = 0.0  # the turn from which on the next may pass
+    free_s: float = 0.0  # or the time
     waiting: FairQueue[_Waiter] = field(default_factory=FairQueue)
 
 
@@ -59,7 +61,7 @@ class Turnstile:
             self._turns += (now - self._since) / IDLE_TURN_S
             self._since = now
         gate = self._gates.setdefault(profile, _Gate())
-        if gate.waiting or not self._free(gate):
+        if gate.waiting or not self._free(gate, now):
             waiter = _Waiter(asyncio.get_running_loop().create_future(), work)
             gate.waiting.join(line, waiter)
             self._waiting[profile] = gate
@@ -68,8 +70,9 @@ class Turnstile:
         else:
             self._let_in(gate, work, now)
 
-    def _free(self, gate: _Gate) -> bool:
-        return gate.free_at < self._turns + 1 and self._full_until < self._turns + 1
+    def _free(self, gate: _Gate, now: float) -> bool:
+        soon = self._turns + 1
+        return (gate.free_at < soon or now >= gate.free_s) and self._full_until < soon
 
     def _arm(self) -> None:
         if not self._turning:
@@ -82,7 +85,7 @@ class Turnstile:
         self._turning = False
         self._turns += 1
         for profile, gate in [*self._waiting.items()]:
-            while gate.waiting and self._free(gate):
+            while gate.waiting and self._free(gate, now):
                 waiter = gate.waiting.next()
                 assert waiter is not None
                 if not waiter.turn.done():  # its client hasn't left
@@ -97,5 +100,6 @@ class Turnstile:
 
     def _let_in(self, gate: _Gate, work: int, now: float) -> None:
         gate.free_at = max(gate.free_at, self._turns) + work / (ALONE if now >= self._shared_until else SHARED)
+        gate.free_s = now + work * LONGEST_S
         self._full_until = max(self._full_until, self._turns) + work / ALONE
         self._arm()

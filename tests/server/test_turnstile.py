@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.server import turnstile as module
-from router.server.turnstile import ALONE, IDLE_TURN_S, SHARED, SHARED_S, Turnstile
+from router.server.turnstile import ALONE, IDLE_TURN_S, LONGEST_S, SHARED, SHARED_S, Turnstile
 from tests.support.aftermath import leaving_nothing
 from tests.support.answers import answer
 from tests.support.asking import MESSAGES, PROFILE
@@ -102,6 +102,16 @@ async def test_where_there_are_others_one_of_each_profile_passes_in_some_turns(c
     counts = [await crowd.turns(1) for _ in range(SHARED_TURNS + 3)]
     steps = [later - earlier for earlier, later in itertools.pairwise(counts)]
     assert max(steps) == ALONE, "for a minute nobody else has come"
+    await crowd.all_through()
+
+
+async def test_however_long_turns_take_each_profile_gets_one_in_after_some_time(crowd: Crowd, clock: Clock) -> None:
+    crowd.come(*"ab" * 10)
+    await crowd.turns(4)
+    for _ in range(5):
+        before = await crowd.turns(0)
+        clock.now += LONGEST_S
+        assert await crowd.turns(3) - before == 2
     await crowd.all_through()
 
 
