@@ -208,5 +208,5 @@ def _facts(facts: dict[str, object]) -> Iterator[tuple[str, str]]:
                 f"{key}={'yes' if held is True else 'no' if held is False else held}" for key, held in value.items()
             ]
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        if value not in (None, [], False):
+        if value not in (None, "", [], False):
             yield name.replace("_", "-"), "yes" if value is True else str(text)
