@@ -28,7 +28,6 @@ from router.routing.tokens import PieceSummaries
 from router.server.budget_terms import terms_of
 from router.server.client_keys import limits_of
 from router.server.endpoints import resolve
-from router.server.services import now_ms
 from router.server.tenant import Tenant
 from router.wire.body import Body
 from router.wire.formats import CODECS
@@ -133,7 +132,7 @@ class Asker:
             if key.revoked_ms is None
         }
         if terms := terms_of(profile, keys):
-            found = places.reader.budget_past(profile.name, profile.timezone, now_ms())
+            found = places.reader.budget_past(profile.name, profile.timezone, 0)
             self.tenant.spending.load(found, terms, profile.timezone)
 
     def facts(self, asked: Asked) -> RequestFacts:

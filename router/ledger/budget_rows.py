@@ -38,10 +38,9 @@ class OpenRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """``latest_ms``: when the latest request counts. ``sums``: nano-dollars by group, of the windows of that moment or
-    of now, whichever is later."""
+    """``mark_ms``: when the latest request counts. ``sums``: nano-dollars by group, of the windows of that moment."""
 
-    latest_ms: int
+    mark_ms: int
     sums: Mapping[Period, Mapping[Group, int]]
     open: tuple[OpenRequest, ...]
 
@@ -50,15 +49,18 @@ def past(
     connection: sqlite3.Connection,
     profile: str,
     zone: ZoneInfo,
-    now_ms: int,
+    mark_ms: int,
     known: Callable[[], Collection[str]] = tuple,
 ) -> Past:
-    """Add up a profile's windows, without the requests that are ``known`` already; it is asked for them first."""
+    """Add up a profile's windows, without the requests that are ``known`` already; it is asked for them first.
+
+    ``mark_ms``: the latest moment that is known without the ledger. The clock isn't asked: it may be ahead, and the
+    windows of a later moment are opened, empty, by the first request that comes in then."""
     ids = json.dumps(list(known()))
-    latest_ms = _latest_ms(connection, profile)
-    starts = {period: bounds(period, max(now_ms, latest_ms), zone)[0] for period in PERIODS}
+    mark_ms = max(mark_ms, _latest_ms(connection, profile))
+    starts = {period: bounds(period, mark_ms, zone)[0] for period in PERIODS}
     sums = {period: _sums(connection, profile, start, ids) for period, start in starts.items()}
-    return Past(latest_ms, sums, tuple(_open(connection, profile, ids)))
+    return Past(mark_ms, sums, tuple(_open(connection, profile, ids)))
 
 
 def _latest_ms(connection: sqlite3.Connection, profile: str) -> int:

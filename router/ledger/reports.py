@@ -134,10 +134,10 @@ class Reader:
         """One profile's sums since a moment, such as the beginning of a budget's day or month."""
         return self.usage([Scope(profile, since_ms, until_ms)], by=()).total.sums
 
-    def budget_past(self, profile: str, zone: ZoneInfo, now_ms: int) -> Past:
+    def budget_past(self, profile: str, zone: ZoneInfo, mark_ms: int) -> Past:
         """What budgets of a profile count today and this month."""
         with self._open() as connection:
-            return past(connection, profile, zone, now_ms)
+            return past(connection, profile, zone, mark_ms)
 
     def draft_results(self, profile: str, since_ms: int) -> dict[str, DraftSums]:
         """What drafts have cost and saved since a moment, by the hash of their rule."""

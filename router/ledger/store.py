@@ -6,7 +6,9 @@ The database is written by this task only; reports read through connections of t
 
 SQLite's log is folded into the database in a thread of its own, since that waits for the disk. While others go on
 writing it never gets to the log's end, so now and then the writer folds in the little that is left; then the log begins
-anew.
+anew. Only one of them is at it at any time, and the thread begins only when records have been committed since the last
+folding was over: SQLite before 3.51.3 may lose what is committed while the log is folded that is all folded already
+(https://sqlite.org/wal.html, "the WAL-reset bug").
 
 At a restart the writing is handed over: ``hand_over`` closes the connection, then either ``forward`` sends every record
 to the process that writes from now on, or ``take_back`` goes on as before. What is put in between waits.
@@ -62,7 +64,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA journal_size_limit = 67108864",
-    f"PRAGMA wal_autocheckpoint = {2 * LONG_LOG}",  # should nobody else fold
+    "PRAGMA wal_autocheckpoint = 0",  # see _fold
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten, here as with builds of SQLite that do so anyway
 )
 
@@ -74,16 +76,16 @@ Send = Callable[[list[Record]], Awaitable[None]]
 class _Connection(aiosqlite.Connection):
     """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
 
-    changes = 0  # rows written so far
+    changes = 0  # rows that succeeding jobs have written
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._execute(self._counted, job)  # type: ignore[no-any-return, no-untyped-call]
 
     def _counted(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return job(self._conn)
-        finally:
-            self.changes = self._conn.total_changes
+        before = self._conn.total_changes
+        result = job(self._conn)
+        self.changes += self._conn.total_changes - before
+        return result
 
 
 class _Waiting(NamedTuple):
@@ -117,6 +119,9 @@ class Ledger:
         self._wake = asyncio.Event()
         self._folding: asyncio.Task[None] | None = None
         self._folded = 0  # the connection's changes then
+        self._jobs = 0  # other than writing records
+        self._importing = asyncio.Lock()
+        self._file = _identity(path)
         self._closing = False
         self._halted = False
         self._writer: asyncio.Task[None]
@@ -177,6 +182,14 @@ class Ledger:
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a small job of one's own on the writing connection, between two batches."""
+        self._jobs += 1
+        try:
+            await self._finish_folding()
+            return await self._on_writer(job)
+        finally:
+            self._jobs -= 1
+
+    async def _on_writer(self, job: Callable[[sqlite3.Connection], T]) -> T:
         await self._decided.wait()
         if self._connection is None:
             raise sqlite3.ProgrammingError("another process writes it by now")
@@ -203,8 +216,10 @@ class Ledger:
         await self._halt()
         assert self._connection is not None
         connection, self._connection = self._connection, None
-        await self._finish_folding()
-        await connection.close()
+        try:
+            await self._finish_folding()
+        finally:
+            await connection.close()
 
     def forward(self, send: Send) -> None:
         """From now on another process keeps what is put here, and what was put since ``hand_over``."""
@@ -215,7 +230,7 @@ class Ledger:
         """There is no other process after all: write again. Raises LedgerError where the database can't be used."""
         await self._halt()
         self._connection = await _connect(self.path)
-        self._folded = 0
+        self._folded, self._file = 0, _identity(self.path)
         self._send = None
         self._begin()
 
@@ -227,9 +242,12 @@ class Ledger:
         await self._decided.wait()
         if self._connection is None:
             return 0
-        await self._import_spill()
+        spilled = await self._import_spill()
+        if spilled is None:
+            return 0
+        ended = set(ids) - spilled
         return await self.run(
-            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ids])
+            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ in ended])
         )
 
     async def _halt(self) -> None:
@@ -301,7 +319,7 @@ class Ledger:
 
         Raises sqlite3.Error where the database is the problem."""
         try:
-            await self.run(lambda connection: write_records(connection, records))
+            await self._on_writer(lambda connection: write_records(connection, records))
         except _UNSTORABLE as error:
             if len(records) == 1:
                 self.lost += 1
@@ -314,10 +332,11 @@ class Ledger:
         """Fold the log in, if there is much in it and nobody is at it."""
         if (
             self._connection is not None
+            and not self._closing
+            and not self._jobs
             and (self._folding is None or self._folding.done())
             and self._connection.changes - self._folded >= FOLD_CHANGES
         ):
-            self._folded = self._connection.changes
             self._folding = asyncio.create_task(self._fold(self._connection), name="ledger folding")
 
     async def _finish_folding(self) -> None:
@@ -327,34 +346,61 @@ class Ledger:
 
     async def _fold(self, connection: _Connection) -> None:
         try:
-            if await asyncio.to_thread(_fold, self.path) > LONG_LOG and connection is self._connection:
+            try:
+                pages = await asyncio.to_thread(_fold, self.path, self._file)
+            except (sqlite3.Error, OSError, ValueError, RuntimeError) as error:
+                log.warning("the ledger's log could not be folded in beside the writer: %s", error)
+                pages = LONG_LOG
+            if pages >= LONG_LOG and connection is self._connection:
                 await connection.run(_fold_in)
-        except sqlite3.Error as error:
-            log.debug("the ledger's log could not be folded in: %s", error)  # it is tried again; a full disk shows up
+        except (sqlite3.Error, ValueError) as error:  # the log grows, and it is tried again
+            log.warning("the ledger's log could not be folded in: %s", error)
+        finally:
+            self._folded = connection.changes
 
     async def _recover(self, under_way: Collection[str]) -> None:
-        await self._import_spill()
+        spilled = await self._import_spill()
+        if spilled is None:
+            return
+        going_on = spilled.union(under_way)
         interrupted = await self.run(
-            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ not in under_way])
+            lambda connection: _interrupt(connection, [id_ for id_ in _open_ids(connection) if id_ not in going_on])
         )
         if interrupted:
             log.warning("%d requests were under way when the router stopped; marked as interrupted", interrupted)
 
-    async def _import_spill(self) -> None:
-        try:
-            records = self._spill.read()
-            if records:
-                await self._store(records)
-            self._spill.clear()
-        except (sqlite3.Error, OSError) as error:
-            log.error("the spill file %s could not be imported: %s", self._spill.path, error)
+    async def _import_spill(self) -> set[str] | None:
+        """Write what was spilled. The requests whose records could be read and not be written, none where all is well;
+        ``None``: nobody knows which they are."""
+        async with self._importing:
+            left = None
+            try:
+                records = self._spill.read()
+                left = {request_of(record) for record in records}
+                if records:
+                    await self._store(records)
+                self._spill.clear()
+            except (sqlite3.Error, OSError) as error:
+                log.error("the spill file %s could not be imported: %s", self._spill.path, error)
+                return left
+            return set()
 
 
-def _fold(path: Path) -> int:
-    """Fold the log into the database, but for what is written meanwhile; the log's length in pages."""
+def _fold(path: Path, file: tuple[int, int]) -> int:
+    """Fold the log into the database, but for what is written meanwhile; the log's length in pages.
+
+    Raises OSError where another ``file`` lies there by now: this one's log isn't that one's."""
+    if _identity(path) != file:
+        raise OSError(f"{path} has been replaced while it is written")
     uri = f"file:{quote(str(path.absolute()))}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.25)) as connection:
         return _fold_in(connection)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file lies there."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _fold_in(connection: sqlite3.Connection) -> int:

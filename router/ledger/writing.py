@@ -38,6 +38,7 @@ _SETTLE_REQUEST = """
     RETURNING time_ms, profile, rule, rule_hash, kind, provider, model, client, key,
         at_default_nano_usd, at_requested_nano_usd
 """
+_HAS_REQUEST = "SELECT 1 FROM requests WHERE id = ?"
 _INSERT_ATTEMPT = """
     INSERT INTO attempts (request_id, number, role, provider, model, key_name, time_ms, api, reserved_nano_usd, state)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open') ON CONFLICT (request_id, number) DO NOTHING
@@ -113,6 +114,7 @@ class Settle:
     settlement: Settlement
     attempts: tuple[AttemptRecord, ...] = ()
     annotation: Annotate | None = None  # the facts, if they are known by then
+    intent: Intent | None = None  # in case that its ``Begin`` comes later, or never
 
 
 Record = Begin | Settle | Annotate
@@ -234,6 +236,21 @@ def _settle(
     seen_rules: dict[tuple[str, str], tuple[str, int, int]],
 ) -> None:
     s = record.settlement
+    note = record.annotation
+    found = (None, None, None) if note is None else (note.facts, note.estimated_input, note.conversation)
+    loss = s if s.cache_lost is not None or note is None else note
+    values = (
+        *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
+        *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
+        *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace),
+        *(s.held_nano_usd, s.at_default_nano_usd, s.at_requested_nano_usd, s.baselines, s.id),
+    )
+    row = connection.execute(_SETTLE_REQUEST, values).fetchone()
+    if row is None and record.intent is not None and connection.execute(_HAS_REQUEST, (s.id,)).fetchone() is None:
+        _begin(connection, Begin(record.intent))
+        row = connection.execute(_SETTLE_REQUEST, values).fetchone()
+    if row is None:  # settled already
+        return
     for a in record.attempts:
         connection.execute(
             _SETTLE_ATTEMPT,
@@ -245,20 +262,6 @@ def _settle(
                 *(a.verdict, a.score, a.saving_nano_usd, a.reserved_nano_usd),
             ),
         )
-    note = record.annotation
-    found = (None, None, None) if note is None else (note.facts, note.estimated_input, note.conversation)
-    loss = s if s.cache_lost is not None or note is None else note
-    row = connection.execute(
-        _SETTLE_REQUEST,
-        (
-            *(s.outcome, s.status, s.error_class, *_counts(s.usage), s.usage_estimated),
-            *(s.cost_nano_usd, s.list_nano_usd, s.price_source, s.first_byte_ms, s.duration_ms, s.attempts),
-            *(s.provider, s.model, *found, loss.cache_lost, loss.cache_lost_nano_usd, s.dropped, s.trace),
-            *(s.held_nano_usd, s.at_default_nano_usd, s.at_requested_nano_usd, s.baselines, s.id),
-        ),
-    ).fetchone()
-    if row is None:  # settled already
-        return
     if not record.attempts:
         connection.execute(_FORGET_ATTEMPTS, (s.id,))
     at_default, at_requested = row[-2:]  # from an annotation, if one was written before

@@ -203,7 +203,7 @@ class Account:
         )
         served = attempt or (self._concluded[-1] if self._concluded else None)
         if served is None:
-            return Settle(settlement, (), self._annotation)
+            return Settle(settlement, (), self._annotation, intent)
         attempts = tuple(self._concluded) if attempt is None else (*self._concluded, attempt)
         settlement.usage = served.usage
         # A failed call of unknown cost is marked as perhaps billed in its own row, and adds nothing.
@@ -217,7 +217,7 @@ class Account:
         settlement.provider, settlement.model = served.provider, served.model
         compared = self._comparison.ended(intent, self._outcome, attempt)
         settlement.at_default_nano_usd, settlement.at_requested_nano_usd, settlement.baselines = compared
-        return Settle(settlement, attempts, self._annotation)
+        return Settle(settlement, attempts, self._annotation, intent)
 
     def _close(self, attempt: AttemptRecord, error_class: str | None, *, maybe_billed: bool, free: bool) -> None:
         """Write down how a call ended and what it cost. ``free``: an error, which isn't charged where it names no

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -526,6 +527,9 @@ class App:
         self.home.pid_file.write_text(f"{os.getpid()}\n")
         try:
             await self.ledger.take_back()
+            await self.tenants.recount()  # it may have served already
+        except sqlite3.Error as error:
+            log.error("budgets don't know what the other process has spent: %s", error)
         except LedgerError as error:
             log.error("%s; what is served goes to the spill file", error)
             await self.ledger.close()

@@ -69,20 +69,29 @@ class Spending:
         self.alarm.use(profile.budget)
         if self._same_windows(terms, profile.timezone):
             self._put_in_force(terms)
-            return
+        else:
+            await self._count(terms, profile.timezone, ledger)
+
+    async def recount(self, ledger: Ledger) -> None:
+        """Another process has spent meanwhile, and is gone. Raises sqlite3.Error."""
+        if self.terms:
+            await self._count(self.terms, self.budgets.zone, ledger)
+
+    async def _count(self, terms: Mapping[Scope, Terms], zone: ZoneInfo, ledger: Ledger) -> None:
         self._loading = True
         try:
             known = self._charges.copy  # complete when it is called: between two batches of records
-            job = partial(past, profile=self.profile, zone=profile.timezone, now_ms=self._now_ms(), known=known)
-            self.load(await ledger.run(job), terms, profile.timezone)
+            mark_ms = self.budgets.mark_ms
+            job = partial(past, profile=self.profile, zone=zone, mark_ms=mark_ms, known=known)
+            self.load(await ledger.run(job), terms, zone)
         finally:
             self._loading = False
 
     def load(self, found: Past, terms: Mapping[Scope, Terms], zone: ZoneInfo) -> None:
         """Start from what the ledger has; what is known here comes on top of it."""
         limits = {scope: each.limits for scope, each in terms.items()}
-        mark_ms = max(found.latest_ms, self.budgets.mark_ms)
-        self.budgets = budgets = Budgets(zone, limits, max(mark_ms, 0))
+        mark_ms = self.budgets.mark_ms
+        self.budgets = budgets = Budgets(zone, limits, found.mark_ms)
         for scope in limits:
             for period in PERIODS:
                 sums = found.sums[period].items()
@@ -94,6 +103,7 @@ class Spending:
                 charge.conclude(counted)
             self._charges.setdefault(row.id, charge)
         self._ended_elsewhere.clear()
+        budgets.moment(mark_ms)  # a day may have begun meanwhile
         for charge in self._charges.values():
             budgets.place(charge)
         self.terms = terms
@@ -169,7 +179,9 @@ class Spending:
     def close(self, charge: Charge, committed: asyncio.Future[bool]) -> None:
         """A request has ended, with all that it cost; ``committed``: whether its row is in the ledger in time."""
         self._end(charge)
-        committed.add_done_callback(lambda done: self._committed(charge, in_time=done.result()))
+        committed.add_done_callback(
+            lambda done: self._committed(charge, in_time=not done.cancelled() and done.result())
+        )
 
     def _end(self, charge: Charge) -> None:
         charge.over = True

@@ -275,6 +275,11 @@ class Tenants:
             spending.hand_over()
         await self._keeper.close()
 
+    async def recount(self) -> None:
+        """Have all budgets know what another process has spent. Raises sqlite3.Error."""
+        for spending in self._spendings.values():
+            await spending.recount(self._ledger)
+
     def go_on(self) -> None:
         """See ``pause``."""
         for spending in self._spendings.values():

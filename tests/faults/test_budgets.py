@@ -399,6 +399,23 @@ async def test_a_clock_that_jumps(jump: int, fresh: bool, tmp_path: Path, monkey
         assert (await world.asked(body=BODY))[0].status == 429, "spent, or spent since"
 
 
+async def test_a_clock_that_is_ahead_only_at_the_start_opens_nothing(tmp_path: Path) -> None:
+    """Nothing came while it was ahead; then it is put right."""
+    each = await reserved_for(tmp_path / "a", BODY)
+    now = NOON
+    home = tmp_path / "b"
+    async with targets(home, budget(each), count=1, clock=lambda: now) as world:
+        world.one.answer = costing(each)
+        assert (await world.asked(body=BODY))[0].status == 200
+    now += DAY
+    async with targets(home, budget(each), count=1, clock=lambda: now) as world:
+        world.one.answer = costing(each)
+        now = NOON + HOUR
+        assert (await world.asked(body=BODY))[0].status == 429
+        now = NOON + DAY
+        assert [(await world.asked(body=BODY))[0].status for _ in range(2)] == [200, 429]
+
+
 async def _forget_nothing(*what: object) -> None:
     """Old requests are kept."""
 

@@ -7,6 +7,8 @@ import logging
 import os
 import sqlite3
 import stat
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
@@ -286,6 +288,128 @@ async def test_an_end_in_the_spill_file_wins_over_an_interruption(path: Path) ->
         ledger.spill(made(1).settle)
     async with opened(path):
         assert [row["outcome"] for row in read_rows(path)] == ["ok"]
+
+
+async def test_an_end_that_is_written_before_its_beginning_counts(path: Path) -> None:
+    """The beginning may be in the spill file, or lost with the process."""
+    async with opened(path) as ledger:
+        for number, begin in ((1, True), (2, False)):
+            one = made(number)
+            await ledger.put(replace(one.settle, intent=one.begin.intent))
+            if begin:
+                ledger.spill(one.begin)
+    async with opened(path):
+        assert [(row["outcome"], row["cost_nano_usd"]) for row in read_rows(path)] == [("ok", 700)] * 2
+        assert [row["cost_nano_usd"] for row in read_rows(path, "attempts")] == [700] * 2
+        assert [(line["requests"], line["cost_nano_usd"]) for line in read_rows(path, "rollup")] == [(2, 1400)]
+
+
+async def test_an_end_without_a_beginning_leaves_nothing(path: Path) -> None:
+    async with opened(path) as ledger:
+        await ledger.put(made(1).settle)
+        assert read_rows(path) == read_rows(path, "attempts") == read_rows(path, "rollup") == []
+
+
+async def test_what_could_not_be_taken_out_of_the_spill_file_is_not_interrupted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path) as ledger:
+        await asyncio.gather(ledger.put(made(1).begin), ledger.put(made(2).begin))
+        ledger.spill(made(1).settle)
+
+    def full(*arguments: object) -> None:
+        if any(isinstance(record, Settle) and record.settlement.outcome == "ok" for record in arguments[1]):  # type: ignore[attr-defined]
+            raise sqlite3.OperationalError("database or disk is full")
+        write_records(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_records", full)
+        async with opened(path):
+            assert [row["outcome"] for row in read_rows(path)] == [None, "interrupted"]
+    async with opened(path):
+        assert [row["outcome"] for row in read_rows(path)] == ["ok", "interrupted"]
+
+
+# --- folding the log in -----------------------------------------------------------------------------------------------
+
+
+def log_pages(path: Path) -> int:
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size // 4120 if log.exists() else 0
+
+
+async def write_many(ledger: Ledger, first: int, count: int) -> None:
+    for start in range(first, first + count, 20):
+        await asyncio.gather(*(put for number in range(start, start + 20) for put in put_all(ledger, number)))
+
+
+async def test_the_log_is_folded_in_beside_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FOLD_CHANGES", 100)
+    monkeypatch.setattr(store, "LONG_LOG", 300)
+    async with opened(path) as ledger:
+        await write_many(ledger, 1, 2_000)
+        assert log_pages(path) < 2_000, "it began anew"
+        await ledger._finish_folding()
+    assert len(read_rows(path)) == 2_000
+
+
+async def test_a_folding_that_fails_is_left_to_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FOLD_CHANGES", 100)
+
+    def fails(*arguments: object) -> int:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store, "_fold", fails)
+    async with opened(path) as ledger:
+        await write_many(ledger, 1, 2_000)
+        assert log_pages(path) < 2_000
+    assert len(read_rows(path)) == 2_000
+
+
+async def test_other_jobs_and_folding_never_meet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FOLD_CHANGES", 1)
+    folding, met = False, 0
+
+    def fold(*arguments: object) -> int:
+        nonlocal folding
+        folding = True
+        time.sleep(0.005)
+        folding = False
+        return 0
+
+    def job(connection: sqlite3.Connection) -> None:
+        nonlocal met
+        met += folding
+        time.sleep(0.002)
+        met += folding
+
+    monkeypatch.setattr(store, "_fold", fold)
+    async with opened(path) as ledger:
+
+        async def jobs() -> None:
+            for _ in range(20):
+                await ledger.run(job)
+                await asyncio.sleep(0.003)
+
+        await asyncio.gather(jobs(), write_many(ledger, 1, 200))
+        assert met == 0
+
+
+async def test_who_hands_over_while_the_log_is_folded_in_and_gives_up_leaves_no_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FOLD_CHANGES", 1)
+    monkeypatch.setattr(store, "_fold", lambda *arguments: time.sleep(0.1) or 0)
+    threads = threading.active_count()
+    ledger = await Ledger.open(path)
+    await ledger.put(made(1).begin)
+    handing_over = asyncio.create_task(ledger.hand_over())
+    await asyncio.sleep(0.02)
+    handing_over.cancel()
+    await asyncio.wait({handing_over})
+    await ledger.close()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert threading.active_count() <= threads
 
 
 # --- files that can't be used -----------------------------------------------------------------------------------------
