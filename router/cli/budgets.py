@@ -25,6 +25,7 @@ class Outlook(NamedTuple):
 
     nano_usd: int | None
     refusal: str | None
+    instead: tuple[Target, ...] = ()  # where the request goes then
 
 
 _PERIODS = {"day": "today", "month": "this month"}
@@ -83,7 +84,7 @@ def outlook(asker: Asker, facts: Facts, target: Target, rule: Rule, taken: Rule,
         return Outlook(need.amount, None)
     instead = spending.terms[short.degrade].degrade_to if short.degrade is not None else ()
     then = f"; it goes to {', then '.join(map(str, instead))} instead" if instead else ""
-    return Outlook(need.amount, f"{short.error}{then}")
+    return Outlook(need.amount, f"{short.error}{then}", instead)
 
 
 def _asked(facts: Facts, name: str) -> object:

@@ -203,6 +203,11 @@ def _show(asker: Asker, facts: Facts, explanation: Explanation, as_json: bool) -
         lines = [f"{candidate['target']}{behind}  input {_price(candidate)}"]
         if candidate["reason"]:
             fields.append(("Skips", f"{lines[0]}\n{candidate['reason']}"))
+            if candidate["instead"]:
+                place += 1
+                to = f"{', then '.join(candidate['instead'])}\nand nowhere else"
+                fields.append(("Goes to" if place == 1 else f"then {place}", to))
+                break
             continue
         place += 1
         lines += [f"{candidate['url']}"] if candidate["url"] else []
@@ -225,7 +230,7 @@ def _refusal(explanation: Explanation, candidates: list[dict[str, Any]]) -> str 
     if explanation.decision is None or explanation.unknown is not None:
         return explanation.refusal
     whys = {candidate["why"] for candidate in candidates}
-    if None in whys:
+    if None in whys or any(candidate["instead"] for candidate in candidates):
         return None
     if "breaker" in whys:
         return "unless a call to the one that failed longest ago shows that it works again"
@@ -287,6 +292,7 @@ class _Sights:
         budget = outlook(self.asker, self.facts, target, rule, self.taken or rule, most)
         if reason is None and budget.refusal is not None:
             why, reason = "budget", budget.refusal
+        instead = budget.instead if why == "budget" else ()
         return {
             "target": str(target),
             "provider": target.provider,
@@ -294,6 +300,7 @@ class _Sights:
             "rule": rule.label,
             "why": why,
             "reason": reason,
+            "instead": [str(each) for each in instead],
             "url": url,
             "api": fitness.api,
             "translated": fitness.api not in (fitness.client, None),

@@ -108,7 +108,7 @@ def list_keys(places: Places, profile: str | None, as_json: bool) -> None:
                 key.profile,
                 key.name,
                 f"rk_…{key.tail}",
-                *("-" if usd is None else f"${usd:.2f}" for usd in (key.daily_usd, key.monthly_usd)),
+                *(_limit(usd) for usd in (key.daily_usd, key.monthly_usd)),
                 (output.moment(key.created_ms) or "")[:10],
                 (output.moment(key.revoked_ms) or "-")[:10],
             ]
@@ -142,3 +142,10 @@ def revoke(places: Places, key_id: str, as_json: bool) -> None:
         output.show_json({"id": key_id, "revoked": True})
     else:
         click.echo(f"revoked {key_id}")
+
+
+def _limit(usd: float | None) -> str:
+    """A limit as it was set."""
+    if usd is None:
+        return "-"
+    return f"${usd:.2f}" if usd == round(usd, 2) else f"${usd:g}"

@@ -134,6 +134,10 @@ def read_budget(parent: Table, names: Names, expansion: Expansion, *, of_profile
         budget = replace(budget, notify=table.texts("notify"), notify_at=_shares(table, budget.notify_at))
     if budget.on_exceed == "degrade" and not table.has("degrade-to"):
         table.error("on-exceed", '"degrade" needs degrade-to = "provider/model"')
+    if budget.on_exceed != "degrade" and table.has("degrade-to"):
+        table.warn("degrade-to", 'is used only with on-exceed = "degrade"')
+    if of_profile and table.has("notify-at") and not table.has("notify"):
+        table.warn("notify-at", "tells nobody without notify")
     if not (table.has("daily-usd") or table.has("monthly-usd")):
         table.warn(None, "limits nothing without daily-usd or monthly-usd")
     table.finish()

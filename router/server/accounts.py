@@ -228,6 +228,8 @@ class Account:
         attempt.duration_ms = self.since_call_s * 1000
         attempt.first_byte_ms = self.first_byte_ms
         attempt.usage, attempt.usage_raw = self.reply.usage, self.reply.usage_raw
+        if self.intent.kind == "embed" and attempt.usage is not None and attempt.usage.output is None:
+            attempt.usage = replace(attempt.usage, output=0)  # there is none, and nothing is to be paid for it
         attempt.response_id = self.reply.response_id if attempt.api == "openai-responses" else None
         attempt.maybe_billed = maybe_billed
         if self.intent.kind == "count" or (free and attempt.usage is None):

@@ -112,7 +112,7 @@ def _stats(reader: Reader, profile: Profile) -> dict[str, object]:
         "avg_cost_per_query": total.cost_nano_usd / 1e9 / priced if priced else 0.0,
         "cascade_used_count": total.drafted,
         "cascade_usage_pct": 100 * total.drafted / total.requests if total.requests else 0.0,
-        "models_used": {"/".join(key for key in row.keys if key): row.sums.requests for row in by_model.rows},
+        "models_used": {"/".join(row.keys): row.sums.requests for row in by_model.rows if all(row.keys)},
         **_savings(total),
         "rules": [
             {

@@ -154,9 +154,15 @@ class Spending:
                 blocking.append(window)
         if blocking or degrading:
             window = max(blocking or degrading, key=lambda each: each.end_ms)
-            why = self._stands(window, need)
             if window.fits(need):
-                why = f"there is no price for {target}, and a strict budget can't take it"
+                why = f'there is no price for {target}, which a strict budget needs: write it under [prices."{target}"]'
+            elif need.reserved > (window.limit or 0) > 0:
+                why = (
+                    f"this call alone may cost {dollars(need.reserved)} of {dollars(window.limit or 0)}; a lower limit "
+                    "on its output (max_tokens) would help"
+                )
+            else:
+                why = f"{self._stands(window, need)}; it resets at {shown_moment(window.end_ms, self.budgets.zone)}"
             error = self._exceeded(window, why)
             return Short(error, None if blocking else window.scope)
         if unpriced:
@@ -173,7 +179,8 @@ class Spending:
             return None
         for window in self.budgets.standing(self._now_ms(), (scope,)):
             if window.limit is not None and window.spent + window.reserved >= window.limit:
-                return self._exceeded(window, self._stands(window, Need(None, None)))
+                reset = shown_moment(window.end_ms, self.budgets.zone)
+                return self._exceeded(window, f"{self._stands(window, Need(None, None))}; it resets at {reset}")
         return None
 
     def close(self, charge: Charge, committed: asyncio.Future[bool]) -> None:
@@ -268,7 +275,7 @@ class Spending:
         return self.budgets.used_share(self._now_ms(), (PROFILE, Scope("key", key or "")))
 
     def passed(self, charge: Charge) -> str:
-        """The limits that are spent although a request goes on: ``profile day 104 %``, empty for none."""
+        """The limits that are spent although a request goes on: ``profile day 104%``, empty for none."""
         return ", ".join(
             f"{window.scope} {window.period} {window.share:.0%}"
             for window in charge.windows
@@ -306,9 +313,8 @@ class Spending:
         )
 
     def _exceeded(self, window: Window, why: str) -> BudgetExceeded:
-        reset = shown_moment(window.end_ms, self.budgets.zone)
         return BudgetExceeded(
-            f"the budget of the {window.scope} for the {window.period} doesn't allow it: {why}; it resets at {reset}",
+            f"the budget of the {window.scope} for the {window.period} doesn't allow it: {why}",
             resets_at=datetime.fromtimestamp(window.end_ms / 1000, UTC),
             retry_after_s=max(1.0, (window.end_ms - self._now_ms()) / 1000),
         )

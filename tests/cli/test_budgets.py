@@ -61,7 +61,9 @@ def test_a_key_of_a_profile_has_a_line_of_its_own(run: Run) -> None:
         pytest.param('daily-usd = 20\nmode = "strict"', "reserves $", id="it fits"),
         pytest.param("daily-usd = 3.2", "the budget of the profile for the day doesn't allow it", id="it is spent"),
         pytest.param(
-            'daily-usd = 3\non-exceed = "degrade"\ndegrade-to = "groq/x"', "it goes to groq/x instead", id="it degrades"
+            'daily-usd = 3\non-exceed = "degrade"\ndegrade-to = "groq/x"',
+            "Goes to groq/x and nowhere else",
+            id="it degrades",
         ),
         pytest.param('daily-usd = 3\non-exceed = "warn"', "reserves $", id="it only warns"),
     ],

@@ -187,6 +187,7 @@ def test_a_candidate_has_its_address_key_and_estimated_price(run: Any, monkeypat
             "input_tokens": 150000,
             "input_nano_usd": 450_000_000,
             "input_usd": 0.45,
+            "instead": [],
             "reserved_nano_usd": None,
             "reserved_usd": None,
         }

@@ -336,8 +336,8 @@ async def test_embeddings_are_paid_too(tmp_path: Path) -> None:
             assert reply.status == 200, await reply.text()
         [attempt] = await world.router.rows("attempts")
         [row] = await world.router.rows()
-        assert attempt["cost_nano_usd"] is None  # a model that has a price of output told of none
-        assert 0 < row["held_nano_usd"] == attempt["reserved_nano_usd"] < 10_000_000
+        assert (attempt["cost_nano_usd"], row["held_nano_usd"]) == (1000 * attempt["input"], None)  # no output, no cost
+        assert 0 < attempt["reserved_nano_usd"] < 10_000_000
     nearly = budget(attempt["reserved_nano_usd"] - 1)
     async with (
         targets(tmp_path / "b", nearly, count=1) as world,
@@ -562,3 +562,11 @@ async def test_a_killed_router_has_not_forgotten_what_its_calls_may_cost(
         assert calls * each <= sum(past.sums["day"].values()) <= limit
     finally:
         await process.destroy()
+
+
+async def test_what_no_reset_helps_isn_t_promised_one(tmp_path: Path) -> None:
+    each = await reserved_for(tmp_path / "a", BODY)
+    async with targets(tmp_path / "b", budget(each - 1), count=1) as world:
+        reply, _ = await world.asked(body=BODY)
+        assert b"this call alone may cost" in reply.body
+        assert b"resets at" not in reply.body
