@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
 
-from router.ledger.store import Ledger
+from router.ledger.store import RETRY_S, Ledger
 from router.ledger.writing import Begin, Record, Settle
 
 log = logging.getLogger("router.ledger")
+
+TRIES: Final = 240  # to settle what was interrupted: a minute of a database that is locked
 
 
 class Forwarded:
@@ -43,9 +47,19 @@ class Forwarded:
             futures.append(self._ledger.put(record))
         await asyncio.gather(*futures)
 
+    async def _interrupted(self) -> int:
+        for tried in range(TRIES):
+            try:
+                return await self._ledger.interrupt(self.requests)
+            except sqlite3.Error as error:
+                if not tried:
+                    log.error("requests that were interrupted can't be settled: %s; trying again", error)
+                await asyncio.sleep(RETRY_S)
+        return 0  # the next start does it
+
     async def end(self) -> None:
         """The other process is gone. Requests that it has not settled were interrupted."""
-        interrupted = await self._ledger.interrupt(self.requests)
+        interrupted = await self._interrupted()
         self._lost(self.requests)
         if interrupted:
             log.warning("%d requests were under way when the process that served them died", interrupted)

@@ -45,16 +45,15 @@ class Drafting:
         if (reason := self._needless(view, targets)) is not None:
             self._note(f"not asked for, {reason}")
             return None
+        try:
+            question = await asyncio.to_thread(self._question, view)
+        except Refused as error:
+            self._note(f"not asked for, it couldn't be judged: {error}")
+            return None
         trying = exchange.trying = Trying(exchange, replace(self._decision, candidates=targets, why=(), later=no_more))
         attempt = await trying.draft()
         if attempt is None:
             return None  # why is in the trace
-        try:
-            question = await asyncio.to_thread(self._question, view)
-        except Refused as error:
-            trying.close()
-            self._note(f"not asked for, it couldn't be judged: {error}")
-            return None
         exchange.attempt = attempt
         exchange.outgoing.show_life()
         try:

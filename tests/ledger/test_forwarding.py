@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from router.ledger import store
+from router.ledger import forwarding, store
 from router.ledger.forwarding import Forwarded
 from router.ledger.lock import HomeLock, holder
 from router.ledger.record_lines import decode, encode
@@ -229,3 +229,21 @@ def test_the_lock_is_held_as_long_as_one_of_both_holds_it(path: Path) -> None:
     assert holder(lock.path) == os.getpid()
     adopted.release()
     assert holder(lock.path) is None
+
+
+async def test_what_a_dead_process_left_is_settled_once_the_database_is_free(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "RETRY_S", 0.01)
+    async with handed_over(path, 1) as (_, _, wire):
+        locked = iter([True, True])
+
+        def prepare(connection: sqlite3.Connection) -> list[str]:
+            if next(locked, False):
+                raise sqlite3.OperationalError("database is locked")
+            return found(connection)
+
+        found = store._open_ids
+        monkeypatch.setattr(store, "_open_ids", prepare)
+        await wire.to.end()
+        assert outcomes(path) == ["interrupted"]
