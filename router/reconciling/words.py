@@ -90,8 +90,8 @@ def _costs(found: Comparison, money: Money) -> str:
         return f"The totals agree to the cent ({billed}), {_rows(found)}: {_causes(found, money)}."
     share = _share(off, total.provider.nano_usd or 0)
     if off < 0:
-        return f"The ledger lacks {money(-off)} of {billed}{share}: {_causes(found, money)}."
-    return f"The ledger has {money(off)} more than the {billed} billed{share}: {_causes(found, money)}."
+        return f"The ledger lacks {money(-off)} of {billed}{share}: {_causes(found, money, off)}."
+    return f"The ledger has {money(off)} more than the {billed} billed{share}: {_causes(found, money, off)}."
 
 
 def _tokens(found: Comparison) -> str:
@@ -100,7 +100,7 @@ def _tokens(found: Comparison) -> str:
     off = total.ledger.tokens.total - counted.total
     if not found.differing:
         return f"The ledger and the provider agree to the token: {counted.total:,}. No costs were given."
-    causes = _causes(found, lambda amount: f"{amount or 0:,}")
+    causes = _causes(found, lambda amount: f"{amount or 0:,}", off)
     if off == 0:
         return f"The totals agree ({counted.total:,} tokens), {_rows(found)}: {causes}."
     share = _share(off, counted.total)
@@ -118,11 +118,14 @@ def _share(off: int, of: int) -> str:
     return f" ({100 * abs(off) / of:.1f}%)" if of else ""
 
 
-def _causes(found: Comparison, amount: Money) -> str:
-    """What explains most, with how much: ``$0.30 only at the provider, $0.12 calls perhaps billed``."""
+def _causes(found: Comparison, amount: Money, off: int = 0) -> str:
+    """What explains most, with how much: ``$0.30 only at the provider, $0.12 calls perhaps billed``. Causes that make
+    the difference ``off`` smaller stand apart."""
     weights = found.weights()
-    named = [
-        f"{amount(abs(weight))} {CAUSES[cause][0]}" if weight else CAUSES[cause][0]
-        for cause, weight in weights[:_MOST_CAUSES]
-    ]
-    return ", ".join(named) + (" and other causes" if len(weights) > _MOST_CAUSES else "")
+    named: tuple[list[str], list[str]] = [], []
+    for cause, weight in weights[:_MOST_CAUSES]:
+        text = f"{amount(abs(weight))} {CAUSES[cause][0]}" if weight else CAUSES[cause][0]
+        named[weight * off < 0].append(text)
+    with_it, against = (", ".join(texts) for texts in named)
+    others = " and other causes" if len(weights) > _MOST_CAUSES else ""
+    return f"{with_it}{f'; against that {against}' if against else ''}{others}"

@@ -261,6 +261,14 @@ def test_the_verdict_names_what_weighs_most() -> None:
     assert words(compare(billed([]), [])) == "Neither the ledger nor the provider has anything of this time."
 
 
+def test_causes_that_make_the_difference_smaller_stand_apart() -> None:
+    facts = [replace(FACT, model="foreign", nano_usd=300_000_000)]
+    ledger = [of(replace(FACT, model="own", nano_usd=100_000_000))]
+    assert words(compare(billed(facts), ledger)) == (
+        "The ledger lacks $0.20 of $0.30 (66.7%): $0.30 only at the provider; against that $0.10 only in the ledger."
+    )
+
+
 def test_amounts_add_up_without_losing_a_digit() -> None:
     tiny = replace(FACT, nano_usd=1)
     costs = write.openai_costs_json([tiny], [DAY])
