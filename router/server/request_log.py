@@ -146,7 +146,7 @@ def request_line(intent: Intent, settlement: Settlement, attempts: Sequence[Atte
     first = "-" if settlement.first_byte_ms is None else f"{settlement.first_byte_ms:.1f}ms"
     return (
         f"{_moment(intent.time_ms)} id={intent.id} profile={intent.profile} "
-        f'rule="{intent.rule}" reason="{intent.reason}" client={intent.client} '
+        f"rule={_quoted(intent.rule)} reason={_quoted(intent.reason)} client={intent.client} "
         f"model={_word(intent.requested_model)}->{_word(settlement.model or intent.model)} "
         f"provider={settlement.provider or intent.provider or '-'} status={_shown(settlement.status)} "
         f"outcome={settlement.outcome} error={_shown(settlement.error_class)} "
@@ -155,6 +155,11 @@ def request_line(intent: Intent, settlement: Settlement, attempts: Sequence[Atte
         f"first={first} total={settlement.duration_ms or 0:.1f}ms attempts={settlement.attempts}"
         f"{_drafted(attempts)}"
     )
+
+
+def _quoted(text: str) -> str:
+    """A field with spaces in it; the quotes within are others, so that every reader finds its end."""
+    return '"' + text.replace('"', "'") + '"'
 
 
 def _moment(time_ms: int) -> str:

@@ -122,6 +122,13 @@ def test_a_clients_words_never_look_like_other_fields(model: str) -> None:
     assert " outcome=ok cost=$0 " not in line
 
 
+def test_a_reason_with_quotes_ends_where_it_ends() -> None:
+    one = made(reason='rule[2] keywords="slow"')
+    line = request_line(one.begin.intent, one.settle.settlement, one.settle.attempts)
+    assert LINE.fullmatch(line)
+    assert """ reason="rule[2] keywords='slow'" client=""" in line
+
+
 def test_what_is_not_known_is_a_dash_and_an_unknown_price_a_question_mark() -> None:
     one = made(cost=None, status=None, outcome="client-gone", usage=None, provider=None, model=None)
     one.settle.settlement.provider = one.settle.settlement.model = None
