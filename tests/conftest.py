@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import again
 
-MANY = 4  # cases of a test; of more, the fast run takes every second, third, …
+MANY = 3  # cases of a test; of more, the fast run takes every second, third, …
 
 # A busy machine is no failure.
 for name, examples in (("few", 8), ("many", 200)):

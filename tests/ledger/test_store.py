@@ -343,6 +343,7 @@ async def write_many(ledger: Ledger, first: int, count: int) -> None:
         await asyncio.gather(*(put for number in range(start, start + 20) for put in put_all(ledger, number)))
 
 
+@pytest.mark.slow
 async def test_the_log_is_folded_in_beside_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FOLD_CHANGES", 100)
     monkeypatch.setattr(store, "LONG_LOG", 300)
@@ -353,6 +354,7 @@ async def test_the_log_is_folded_in_beside_the_writer(path: Path, monkeypatch: p
     assert len(read_rows(path)) == 2_000
 
 
+@pytest.mark.slow
 async def test_a_folding_that_fails_is_left_to_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FOLD_CHANGES", 100)
 

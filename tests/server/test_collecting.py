@@ -17,6 +17,8 @@ from tests.support.provider import Answer, Stall
 from tests.support.raw_client import RawClient
 from tests.support.targets import QUICK, failing, targets
 
+pytestmark = pytest.mark.slow  # each looks through the whole heap
+
 DRAFTING = '[[rule]]\nmatch = {}\ntarget = "two/model-2"\ncascade = { draft = "one/model-1", threshold = 1.0 }\n'
 DRAIN = '[routing]\non-disconnect = "drain"\n'
 
