@@ -136,7 +136,7 @@ async def compact(ledger: Ledger, *, at_most: int | None = None) -> Compacted:
         except sqlite3.OperationalError as error:  # it takes twice the file's room
             rewritten, problem = False, str(error)
     for _ in range(_TRIES):
-        if await ledger.run(_empty_log):
+        if await ledger.empty_log():
             return Compacted(rewritten, True, problem)
         await asyncio.sleep(_PAUSE_S)
     return Compacted(rewritten, False, problem)
@@ -144,8 +144,3 @@ async def compact(ledger: Ledger, *, at_most: int | None = None) -> Compacted:
 
 def _rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("VACUUM")
-
-
-def _empty_log(connection: sqlite3.Connection) -> bool:
-    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy

@@ -77,6 +77,7 @@ class _Connection(aiosqlite.Connection):
     """A whole job in one trip to the connection's thread: a transaction can't be cancelled half-way."""
 
     changes = 0  # rows that succeeding jobs have written
+    folded = 0  # of them before the log was last folded in
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._execute(self._counted, job)  # type: ignore[no-any-return, no-untyped-call]
@@ -118,7 +119,6 @@ class Ledger:
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._folding: asyncio.Task[None] | None = None
-        self._folded = 0  # the connection's changes then
         self._jobs = 0  # other than writing records
         self._importing = asyncio.Lock()
         self._file = _identity(path)
@@ -188,15 +188,24 @@ class Ledger:
             return await self._on_writer(job)
         finally:
             self._jobs -= 1
+            self._fold_soon()
+
+    async def empty_log(self) -> bool:
+        """Fold the whole log in and empty it; false where somebody who reads is in the way."""
+
+        def job(connection: sqlite3.Connection) -> bool:
+            emptied = _empty_log(connection)
+            if self._connection is not None:
+                self._connection.folded = self._connection.changes
+            return emptied
+
+        return await self.run(job)
 
     async def _on_writer(self, job: Callable[[sqlite3.Connection], T]) -> T:
         await self._decided.wait()
         if self._connection is None:
             raise sqlite3.ProgrammingError("another process writes it by now")
-        try:
-            return await self._connection.run(job)
-        finally:
-            self._fold_soon()
+        return await self._connection.run(job)
 
     @property
     def waiting(self) -> int:
@@ -230,7 +239,7 @@ class Ledger:
         """There is no other process after all: write again. Raises LedgerError where the database can't be used."""
         await self._halt()
         self._connection = await _connect(self.path)
-        self._folded, self._file = 0, _identity(self.path)
+        self._file = _identity(self.path)
         self._send = None
         self._begin()
 
@@ -278,7 +287,7 @@ class Ledger:
             return
         await self._finish_folding()
         try:
-            await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._connection.run(_empty_log)
         except sqlite3.Error as error:
             log.warning("the ledger's log could not be folded in: %s", error)
         await self._connection.close()
@@ -320,6 +329,7 @@ class Ledger:
         Raises sqlite3.Error where the database is the problem."""
         try:
             await self._on_writer(lambda connection: write_records(connection, records))
+            self._fold_soon()
         except _UNSTORABLE as error:
             if len(records) == 1:
                 self.lost += 1
@@ -335,7 +345,7 @@ class Ledger:
             and not self._closing
             and not self._jobs
             and (self._folding is None or self._folding.done())
-            and self._connection.changes - self._folded >= FOLD_CHANGES
+            and self._connection.changes - self._connection.folded >= FOLD_CHANGES
         ):
             self._folding = asyncio.create_task(self._fold(self._connection), name="ledger folding")
 
@@ -356,7 +366,7 @@ class Ledger:
         except (sqlite3.Error, ValueError) as error:  # the log grows, and it is tried again
             log.warning("the ledger's log could not be folded in: %s", error)
         finally:
-            self._folded = connection.changes
+            connection.folded = connection.changes
 
     async def _recover(self, under_way: Collection[str]) -> None:
         spilled = await self._import_spill()
@@ -406,6 +416,11 @@ def _identity(path: Path) -> tuple[int, int]:
 def _fold_in(connection: sqlite3.Connection) -> int:
     _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return int(pages)
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 async def _connect(path: Path) -> _Connection:

@@ -354,6 +354,21 @@ async def test_the_log_is_folded_in_beside_the_writer(path: Path, monkeypatch: p
     assert len(read_rows(path)) == 2_000
 
 
+async def test_what_other_jobs_write_is_folded_in_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting old requests, for one, while no new ones come."""
+    async with opened(path) as ledger:
+        await write_many(ledger, 1, 200)
+        monkeypatch.setattr(store, "FOLD_CHANGES", 100)
+        await ledger.run(lambda connection: connection.execute("DELETE FROM attempts"))
+        assert ledger._folding is not None
+        await ledger._finish_folding()
+        folding = ledger._folding
+        assert await ledger.empty_log()
+        assert log_pages(path) == 0
+        await ledger.run(lambda connection: connection.execute("SELECT 1"))
+        assert ledger._folding is folding, "there is nothing to fold in"
+
+
 @pytest.mark.slow
 async def test_a_folding_that_fails_is_left_to_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FOLD_CHANGES", 100)

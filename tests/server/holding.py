@@ -6,9 +6,8 @@ So it is tried in a process of its own (``test_holding.py``), where nothing else
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -33,17 +32,6 @@ from tests.support.serving import serving
 STRAIGHT = 'target = "dear/large"'
 DRAFTED = 'target = "dear/large"\ncascade = { draft = "cheap/small" }'
 FALLING_BACK = 'targets = ["cheap/small", "dear/large"]'
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Nothing is collected: what isn't let go of stays."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")

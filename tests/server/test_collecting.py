@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,6 @@ pytestmark = pytest.mark.slow  # each looks through the whole heap
 
 DRAFTING = '[[rule]]\nmatch = {}\ntarget = "two/model-2"\ncascade = { draft = "one/model-1", threshold = 1.0 }\n'
 DRAIN = '[routing]\non-disconnect = "drain"\n'
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def left_over() -> Counter[str]:
